@@ -26,7 +26,9 @@ ConversationId = Annotated[str, StringConstraints(pattern=r"^conv_[a-z0-9]{1,12}
 QueueName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9._-]{0,99}$")]
 """What Dramatiq takes for the name of a queue."""
 
-_CALL_ID = re.compile(r"^(job_[a-z0-9]{1,12}_[0-9a-hjkmnp-tv-z]{26})/(\d+)/(\d+)$")
+_JOB_ID_PATTERN = r"job_[a-z0-9]{1,12}_[0-9a-hjkmnp-tv-z]{26}"
+_TURN_ID = re.compile(rf"^({_JOB_ID_PATTERN})/(\d+)$")
+_CALL_ID = re.compile(rf"^({_JOB_ID_PATTERN})/(\d+)/(\d+)$")
 
 
 class WireModel(BaseModel):
@@ -54,6 +56,12 @@ def parse_call_id(text: str) -> tuple[str, int, int] | None:
     """The job id, turn and index in a call's id, or None if `text` is no such id."""
     match = _CALL_ID.match(text)
     return (match[1], int(match[2]), int(match[3])) if match else None
+
+
+def parse_turn_id(text: str) -> tuple[str, int] | None:
+    """The job id and turn in `job/turn`, or None if `text` is no such id."""
+    match = _TURN_ID.match(text)
+    return (match[1], int(match[2])) if match else None
 
 
 def _ulid() -> str:

@@ -1,0 +1,205 @@
+-- Fragment: the ledger's keys, and the steps that several scripts share. Needs queues.lua and ownership.lua.
+--
+-- Below the namespace (KEYS[1]); <job> and <conversation> are ids:
+--   :job:<job>               hash    the record; fields below. Expires `retention_ms` after the job's end, like all of a job
+--   :job:<job>:calls         hash    per call "<turn>/<index>:" and then tool, pool, effect, timeout_ms, arguments,
+--                                    tool_call_id (JSON), message, claim, attempt, outcome, content (JSON), stored
+--   :job:<job>:events        stream  what happened: type, at (µs), data (JSON object)
+--   :job:<job>:messages      list    messages of a job that waits for its conversation
+--   :job:<job>:result:<t>/<i> string a result that is too large for the model
+--   :conversation:<id>           hash    tenant, running (job id or ''), last_job, retention_ms
+--   :conversation:<id>:messages  list    the conversation, append-only, JSON
+--   :conversation:<id>:waiting   list    jobs that wait for it, in order
+--   :idempotency:<digest>    string  "<job>|<digest of the body>"
+--   :jobs                    zset    job by time of acceptance, ms; entries of expired jobs leave when met (permanent)
+--   :jobs:active             zset    job by deadline, ms, until it ends (permanent)
+--   :feed                    stream  what has ended, capped: job, what ('turn' or 'job'), turn, sequence (permanent)
+--   :counters                hash    refused and repaired things (permanent)
+--
+-- Fields of a record: state, spec (JSON), caller (JSON), tenant, conversation, accepted_us, deadline_ms, ended_us,
+-- turn, phase ('queued', 'model', 'calls' or ''), turn_message, turn_claim, turn_attempt, calls_in_turn, open, calls_used,
+-- prompt_tokens, completion_tokens, answer, finish_reason, error (all three JSON), model, metadata (JSON), reply_queue, reply_actor, expiry_message, idempotency,
+-- retention_ms, trace (32 hexadecimal digits).
+local ORCHESTRATOR = 'orchestrator'
+local SCHEMA_VERSION = 1
+local FEED_LENGTH = 100000
+local REPLY_QUEUE_LENGTH = 10000
+
+local function job_key(job) return ns .. ':job:' .. job end
+local function conversation_key(conversation) return ns .. ':conversation:' .. conversation end
+local function call_prefix(turn, index) return turn .. '/' .. index .. ':' end
+
+local function has_ended(state)
+  return not state or (state ~= 'waiting' and state ~= 'running')
+end
+
+local function count(counter, by)
+  redis.call('HINCRBY', ns .. ':counters', counter, by or 1)
+end
+
+local function record_event(job, type, at_us, data)
+  redis.call('XADD', job_key(job) .. ':events', '*', 'type', type, 'at', integer(at_us), 'data', data)
+end
+
+local function announce(job, what, turn)
+  local sequence = redis.call('INCR', ns .. ':feed:sequence')
+  redis.call('XADD', ns .. ':feed', 'MAXLEN', '~', FEED_LENGTH, '*', 'job', job, 'what', what, 'turn', turn, 'sequence', sequence)
+end
+
+local function send_turn(job, turn, at_us)
+  local kwargs = '{"schema_version":' .. SCHEMA_VERSION .. ',"job_id":"' .. job .. '","turn":' .. turn .. '}'
+  local id = send(ORCHESTRATOR, 'take_turn', job .. '/' .. turn, kwargs, at_us)
+  redis.call('HSET', job_key(job), 'turn', turn, 'phase', 'queued', 'turn_message', id, 'turn_attempt', 0)
+  redis.call('HDEL', job_key(job), 'turn_claim')
+end
+
+local function send_call(job, turn, index, pool, at_us)
+  local kwargs = '{"schema_version":' .. SCHEMA_VERSION .. ',"job_id":"' .. job .. '","turn":' .. turn .. ',"index":' .. index .. '}'
+  local id = send(pool, 'perform_tool_call', job .. '/' .. turn .. '/' .. index, kwargs, at_us)
+  redis.call('HSET', job_key(job) .. ':calls', call_prefix(turn, index) .. 'message', id)
+end
+
+-- The job takes over its conversation: its messages are appended, its first turn is sent.
+local function start_job(job, at_us)
+  local conversation = redis.call('HGET', job_key(job), 'conversation')
+  local key = conversation_key(conversation)
+  for _, message in ipairs(redis.call('LRANGE', job_key(job) .. ':messages', 0, -1)) do
+    redis.call('RPUSH', key .. ':messages', message)
+  end
+  redis.call('DEL', job_key(job) .. ':messages')
+  redis.call('HSET', key, 'running', job)
+  redis.call('HSET', job_key(job), 'state', 'running')
+  send_turn(job, 1, at_us)
+end
+
+-- The tool messages of a turn, in the order of its calls, whoever answered them and whenever.
+local function append_tool_messages(job, turn)
+  local record = redis.call('HMGET', job_key(job), 'conversation', 'calls_in_turn')
+  local calls = job_key(job) .. ':calls'
+  for index = 0, tonumber(record[2]) - 1 do
+    local prefix = call_prefix(turn, index)
+    local call = redis.call('HMGET', calls, prefix .. 'tool_call_id', prefix .. 'content')
+    redis.call('RPUSH', conversation_key(record[1]) .. ':messages',
+      '{"role":"tool","tool_call_id":' .. call[1] .. ',"content":' .. call[2] .. '}')
+  end
+end
+
+-- No call of the turn is open any more: the continuation goes out. The phase is the flag that lets this happen once.
+local function close_turn(job, turn, at_us)
+  append_tool_messages(job, turn)
+  announce(job, 'turn', turn)
+  send_turn(job, turn + 1, at_us)
+end
+
+-- Records how a call ended. The caller has tested that it is open. Closes the turn with its last open call.
+local function answer_call(job, turn, index, outcome, content, data, at_us)
+  redis.call('HSET', job_key(job) .. ':calls', call_prefix(turn, index) .. 'outcome', outcome,
+    call_prefix(turn, index) .. 'content', content)
+  record_event(job, 'call_ended', at_us, data)
+  if redis.call('HINCRBY', job_key(job), 'open', -1) == 0 then
+    close_turn(job, turn, at_us)
+  end
+end
+
+-- The outcome of a call that nobody may begin any more, and what the model is told. A claimed call of an unsafe tool may
+-- have had its effect.
+local function outcome_without_result(claimed, effect, otherwise, why)
+  if claimed and effect == 'unsafe' then
+    return 'unknown', why .. ' Whether the tool had its effect is not known; do not repeat the call without checking.'
+  end
+  return otherwise, why
+end
+
+local function call_ended_data(turn, index, outcome)
+  return '{"turn":' .. turn .. ',"index":' .. index .. ',"outcome":"' .. outcome .. '"}'
+end
+
+-- Answers every open call of the running turn and appends the turn's tool messages, so that the conversation stays
+-- acceptable to a model. Tells the workers of running calls to stop.
+local function answer_open_calls(job, why, at_us)
+  local record = redis.call('HMGET', job_key(job), 'turn', 'calls_in_turn')
+  local turn, calls = record[1], job_key(job) .. ':calls'
+  for index = 0, tonumber(record[2]) - 1 do
+    local prefix = call_prefix(turn, index)
+    local call = redis.call('HMGET', calls, prefix .. 'outcome', prefix .. 'claim', prefix .. 'effect')
+    if not call[1] then
+      local outcome, content = outcome_without_result(call[2], call[3], 'cancelled', why)
+      redis.call('HSET', calls, prefix .. 'outcome', outcome, prefix .. 'content', cjson.encode(content))
+      record_event(job, 'call_ended', at_us, call_ended_data(turn, index, outcome))
+      if call[2] then
+        local worker, message = string.match(call[2], '^[^|]*|([^|]*)|([^|]*)')
+        redis.call('RPUSH', ns .. ':__control__.' .. worker, message)
+        redis.call('EXPIRE', ns .. ':__control__.' .. worker, 60)
+      end
+    end
+  end
+  append_tool_messages(job, turn)
+end
+
+local function result_json(job)
+  local r = redis.call('HMGET', job_key(job), 'state', 'conversation', 'answer', 'error', 'turn', 'calls_used',
+    'prompt_tokens', 'completion_tokens', 'accepted_us', 'ended_us', 'deadline_ms', 'tenant', 'model', 'metadata',
+    'finish_reason')
+  return '{"schema_version":' .. SCHEMA_VERSION .. ',"job_id":"' .. job .. '","conversation_id":"' .. r[2]
+    .. '","state":"' .. r[1] .. '","answer":' .. (r[3] or 'null') .. ',"error":' .. (r[4] or 'null')
+    .. ',"turns":' .. (r[5] or '0') .. ',"calls":' .. (r[6] or '0')
+    .. ',"usage":{"prompt_tokens":' .. (r[7] or '0') .. ',"completion_tokens":' .. (r[8] or '0') .. '}'
+    .. ',"accepted_us":' .. r[9] .. ',"ended_us":' .. (r[10] or 'null') .. ',"deadline_ms":' .. r[11]
+    .. ',"finish_reason":' .. (r[15] or 'null') .. ',"tenant":' .. r[12] .. ',"model":' .. (r[13] or 'null') .. ',"metadata":' .. (r[14] or '{}') .. '}'
+end
+
+-- Answers are kept as long as jobs, and at most so many in a queue that nobody reads.
+local function reply(queue, actor, purpose, kwargs, at_us, retention_ms)
+  if redis.call('LLEN', queue_key(queue)) >= REPLY_QUEUE_LENGTH then
+    count('replies_dropped')
+    return
+  end
+  redis.call('SADD', ns .. ':__queues__', queue)
+  send(queue, actor, purpose, kwargs, at_us)
+  redis.call('PEXPIRE', queue_key(queue), retention_ms)
+  redis.call('PEXPIRE', queue_key(queue) .. '.msgs', retention_ms)
+end
+
+-- The conversation goes on with the first waiting job that still lives, or rests.
+local function next_of_conversation(conversation, at_us)
+  local key = conversation_key(conversation)
+  redis.call('HSET', key, 'running', '')
+  while true do
+    local job = redis.call('LPOP', key .. ':waiting')
+    if not job then break end
+    if redis.call('HGET', job_key(job), 'state') == 'waiting' then
+      record_event(job, 'job_started', at_us, '{}')
+      start_job(job, at_us)
+      return
+    end
+  end
+  local retention_ms = redis.call('HGET', key, 'retention_ms')
+  redis.call('PEXPIRE', key, retention_ms)
+  redis.call('PEXPIRE', key .. ':messages', retention_ms)
+end
+
+-- The end of a job, for whatever reason, exactly once: the caller has tested that it has not ended. `answer` and `failure`
+-- are JSON or ''; `why` is what open calls are told.
+local function end_job(job, state, answer, failure, why, at_us)
+  local key = job_key(job)
+  local r = redis.call('HMGET', key, 'phase', 'turn_claim', 'conversation', 'expiry_message', 'retention_ms', 'reply_queue',
+    'reply_actor', 'idempotency', 'state', 'turn')
+  if r[1] == 'calls' then
+    answer_open_calls(job, why, at_us)
+  elseif r[1] == 'model' and r[2] then
+    local worker, message = string.match(r[2], '^[^|]*|([^|]*)|([^|]*)')
+    redis.call('RPUSH', ns .. ':__control__.' .. worker, message)
+    redis.call('EXPIRE', ns .. ':__control__.' .. worker, 60)
+  end
+  redis.call('HSET', key, 'state', state, 'phase', '', 'ended_us', integer(at_us))
+  if answer ~= '' then redis.call('HSET', key, 'answer', answer) end
+  if failure ~= '' then redis.call('HSET', key, 'error', failure) end
+  record_event(job, 'job_ended', at_us, '{"state":"' .. state .. '"' .. (failure ~= '' and ',"error":' .. failure or '') .. '}')
+  if r[4] then unschedule(ORCHESTRATOR, r[4]) end
+  redis.call('ZREM', ns .. ':jobs:active', job)
+  if r[6] and r[6] ~= '' then reply(r[6], r[7], job .. '/reply', '{"result":' .. result_json(job) .. '}', at_us, r[5]) end
+  if r[9] == 'running' then next_of_conversation(r[3], at_us) end
+  for _, suffix in ipairs({'', ':calls', ':events', ':messages'}) do redis.call('PEXPIRE', key .. suffix, r[5]) end
+  if r[8] and r[8] ~= '' then redis.call('PEXPIRE', ns .. ':idempotency:' .. r[8], r[5]) end
+  announce(job, 'job', r[10] or 0)
+end

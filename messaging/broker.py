@@ -1,0 +1,165 @@
+"""A Dramatiq broker on Redis whose messages wake their worker at once and survive it.
+
+The same keys as `dramatiq.brokers.redis.RedisBroker`, so that whatever reads queue lengths goes on working, and other
+scripts: see `lua/`. Producers may be stock Dramatiq processes, or anything that can write its message format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import redis
+from dramatiq.broker import Consumer
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import current_millis, q_name
+from dramatiq.errors import ConnectionClosed
+from dramatiq.message import generate_unique_id
+from dramatiq.middleware import Middleware
+
+from messaging import queue_commands
+from messaging.command_runner import TRANSIENT, BlockingRunner
+from messaging.consumer import BlockingConsumer
+from messaging.worker_life import WorkerLife
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dramatiq import Worker
+    from dramatiq.broker import Broker, MessageProxy
+    from dramatiq.message import Message
+
+#: Without a beat for this long, a worker's messages go back to their queues. The fences make a short one safe.
+DEFAULT_HEARTBEAT_TIMEOUT = timedelta(seconds=5)
+
+
+class TrunklineBroker(RedisBroker):
+    """The broker of every Trunkline process.
+
+    Args:
+        client: A blocking client with `decode_responses=False`. Its socket time-out must exceed every blocking command.
+        namespace: The prefix of all keys. It is put in braces, so that they share one slot of a Redis Cluster.
+        middleware: Dramatiq middleware; none by default, since Trunkline's actors settle their messages themselves.
+        heartbeat_timeout: See `DEFAULT_HEARTBEAT_TIMEOUT`.
+        dead_letter_notice: A queue and an actor that hears, by a message, of every dead letter; none by default.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        namespace: str = "trunkline",
+        middleware: Iterable[Middleware] = (),
+        heartbeat_timeout: timedelta = DEFAULT_HEARTBEAT_TIMEOUT,
+        dead_letter_notice: queue_commands.Notice | None = None,
+    ) -> None:
+        super().__init__(
+            client=client,
+            namespace=namespace if namespace.startswith("{") else f"{{{namespace}}}",
+            middleware=[_Life(), *middleware],
+            heartbeat_timeout=round(heartbeat_timeout / timedelta(milliseconds=1)),
+        )
+        self.runner = BlockingRunner(client, namespace=self.namespace)
+        self.dead_letter_notice = dead_letter_notice
+        self.worker_info: dict[str, object] = {}
+        """What other processes see of this one's worker; set before it starts."""
+        self._life: WorkerLife | None = None
+        self._on_beat: list[Callable[[queue_commands.Pulse], None]] = []
+
+    @property
+    def life(self) -> WorkerLife:
+        """The life of this process's worker; made when first asked for, so that forked children do not share an id."""
+        if self._life is None:
+            self._life = WorkerLife(
+                self.runner,
+                heartbeat_timeout=timedelta(milliseconds=self.heartbeat_timeout),
+                info=self.worker_info,
+            )
+            for callback in self._on_beat:
+                self._life.on_beat(callback)
+        return self._life
+
+    def on_beat(self, callback: Callable[[queue_commands.Pulse], None]) -> None:
+        """Calls `callback` at each beat of this process's worker, on the beating thread. Set before it starts."""
+        self._on_beat.append(callback)
+
+    @property
+    def is_consuming(self) -> bool:
+        """Whether a worker of this process has begun to live."""
+        return self._life is not None
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Declares a queue. There is no delay queue beside it: what is for later waits in Redis."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
+        """A consumer for the stock `dramatiq` command; see `BlockingConsumer`."""
+        with _connection_errors():
+            self.life.start([queue_name])
+        return BlockingConsumer(self, queue_name, prefetch=prefetch, timeout=timedelta(milliseconds=timeout))
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """Enqueues a message, at once or `delay` ms from now.
+
+        While an actor works on this very message (the stock Retries middleware enqueues it again before it is
+        acknowledged), it is only remembered: the acknowledgement performs both in one step.
+
+        Raises:
+            ConnectionClosed: Redis cannot be reached; the message was not enqueued, or nobody knows whether it was.
+        """
+        options: dict[str, Any] = {"redis_message_id": generate_unique_id()}
+        if delay is not None:
+            options["eta"] = current_millis() + delay
+        message = message.copy(queue_name=q_name(message.queue_name), options=options)
+        self.emit_before("enqueue", message, delay)
+        if not (self.is_consuming and BlockingConsumer.remember_retry(message, delay or 0)):
+            entry = (message.queue_name, message.options["redis_message_id"], message.encode(), delay)
+            with _connection_errors():
+                self.runner.run(queue_commands.enqueue([entry]))
+            if delay is not None and self.is_consuming:
+                self.life.round_due_in(timedelta(milliseconds=delay))
+        self.emit_after("enqueue", message, delay)
+        return message
+
+    def flush(self, queue_name: str) -> None:
+        """Drops what waits, is scheduled or is dead in a queue."""
+        self.runner.run(queue_commands.purge(queue_name))
+
+    def do_qsize(self, queue_name: str) -> int:
+        """How many messages of a queue are not done; what `join` waits on."""
+        return self.runner.run(queue_commands.queue_size(queue_name))
+
+    def close(self) -> None:
+        """Leaves the living, if a worker of this process was among them, and closes the connections."""
+        if self._life is not None:
+            self._life.stop()
+            self._life = None
+        self.client.close()
+
+
+class _Life(Middleware):
+    """Ties the life of the stock worker to its boot and shutdown."""
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        # The stock worker fetches twice as many messages as it has threads: a slow call would keep the short one behind
+        # it from every idle worker. Fetch what can start.
+        worker.queue_prefetch = min(worker.queue_prefetch, worker.worker_threads)
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        BlockingConsumer.begin(message)
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        broker.close()
+
+
+@contextmanager
+def _connection_errors() -> Iterator[None]:
+    try:
+        yield
+    except TRANSIENT as error:
+        raise ConnectionClosed(error) from None

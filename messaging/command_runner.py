@@ -1,0 +1,166 @@
+"""Carrying commands to Redis: one by one from a thread, or pipelined from an event loop.
+
+Every script of ours can be sent again when its answer was lost: a step is fenced by its delivery, a claim answers the same
+delivery the same, a submit has its idempotency key. The exception is fetch, which is never sent again; its consumer
+reconciles instead.
+"""
+
+import asyncio
+import time
+from typing import Any, Protocol, TypeVar, cast
+
+import redis
+import redis.asyncio
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from messaging.command import Command
+from messaging.script import Script
+
+T = TypeVar("T")
+
+#: Redis is away, restarting, or handing over to a replica: the same command may go through later.
+TRANSIENT = (RedisConnectionError, RedisTimeoutError, ReadOnlyError)
+#: Commands that go to Redis in one write.
+MAX_PIPELINE = 256
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+
+
+class AsyncCommandRunner(Protocol):
+    """What the actors need of Redis."""
+
+    async def run(self, command: Command[T]) -> T:
+        """Sends `command`, again and again while Redis is away, and reads its answer."""
+        ...
+
+
+class BlockingRunner:
+    """Carries commands from a thread.
+
+    Args:
+        client: A client with `decode_responses=False`.
+        namespace: The key prefix, braces included.
+        patience_s: For how long a command is tried while Redis is away, seconds; 0 tries once.
+    """
+
+    def __init__(self, client: "redis.Redis", *, namespace: str, patience_s: float = 0.0) -> None:
+        self.client = client
+        self._namespace = namespace
+        self._patience_s = patience_s
+
+    def run(self, command: Command[T]) -> T:
+        """Sends `command` and reads its answer."""
+        give_up_at = time.monotonic() + self._patience_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return command.decode(self._send(command))
+            except TRANSIENT:
+                if time.monotonic() + pause_s > give_up_at:
+                    raise
+                time.sleep(pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    def _send(self, command: Command[Any]) -> Any:
+        if command.script is None:
+            return self.client.execute_command(*command.words)  # type: ignore[no-untyped-call]
+        words = ("EVALSHA", command.script.sha, 1, self._namespace, *command.words)
+        try:
+            return self.client.execute_command(*words)  # type: ignore[no-untyped-call]
+        except NoScriptError:
+            self.client.script_load(command.script.source)
+            return self.client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+
+class PipeliningRunner:
+    """Carries commands from an event loop: what is sent while an earlier write is under way goes out as the next one.
+
+    So a lone command costs one round trip, five hundred at once cost a few, and no caller waits for another's slow reply
+    longer than one round trip.
+
+    Args:
+        client: An asyncio client with `decode_responses=False`.
+        namespace: The key prefix, braces included.
+    """
+
+    def __init__(self, client: "redis.asyncio.Redis", *, namespace: str) -> None:
+        self.client = client
+        self._namespace = namespace
+        self._waiting: list[tuple[Command[Any], asyncio.Future[Any]]] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._loaded: set[str] = set()
+
+    async def run(self, command: Command[T]) -> T:
+        """Sends `command`, again and again while Redis is away, and reads its answer."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return await self.run_once(command)
+            except TRANSIENT:
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    async def run_once(self, command: Command[T]) -> T:
+        """Sends `command` once; an answer that got lost is an error."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, answer))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
+        # Shielded by the future itself: a cancelled caller does not take back what may already be on its way.
+        return command.decode(await answer)
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:MAX_PIPELINE], self._waiting[MAX_PIPELINE:]
+                try:
+                    answers = await self._send([command for command, _ in batch])
+                # A process boundary of sorts: whatever went wrong belongs to the callers, not to this task.
+                except Exception as error:  # noqa: BLE001
+                    answers = [error] * len(batch)
+                for (_, waiting), answer in zip(batch, answers, strict=True):
+                    if waiting.done():
+                        continue  # its caller was cancelled
+                    if isinstance(answer, Exception):
+                        waiting.set_exception(answer)
+                    else:
+                        waiting.set_result(answer)
+        finally:
+            self._writer = None
+
+    async def _send(self, commands: list[Command[Any]]) -> list[Any]:
+        for script in {command.script for command in commands if command.script is not None}:
+            if script.sha not in self._loaded:
+                await self._load(script)
+        answers = await self._round_trip(commands)
+        # Redis has forgotten its scripts (a flush, a restart, a fail-over): those commands did nothing, so they go again.
+        forgotten = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if forgotten:
+            for script in {cast("Script", commands[index].script) for index in forgotten}:
+                await self._load(script)
+            for index, answer in zip(forgotten, await self._round_trip([commands[i] for i in forgotten]), strict=True):
+                answers[index] = answer
+        return answers
+
+    async def _round_trip(self, commands: list[Command[Any]]) -> list[Any]:
+        if len(commands) == 1:
+            try:
+                return [await self.client.execute_command(*self._words(commands[0]))]
+            except NoScriptError as error:
+                return [error]
+        pipeline = self.client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*self._words(command))
+        return cast("list[Any]", await pipeline.execute(raise_on_error=False))
+
+    def _words(self, command: Command[Any]) -> tuple[Any, ...]:
+        if command.script is None:
+            return tuple(command.words)
+        return ("EVALSHA", command.script.sha, 1, self._namespace, *command.words)
+
+    async def _load(self, script: Script) -> None:
+        await self.client.script_load(script.source)
+        self._loaded.add(script.sha)

@@ -1,0 +1,131 @@
+"""The folder of an embedded Redis: private to its user, and of one process at a time.
+
+The lock is an `flock`, which the kernel ends with the last process that holds it. The server inherits it, so that after
+a kill -9 of its parent nobody else gets the folder before the server has written its last byte. This module knows
+nothing of servers.
+"""
+
+import fcntl
+import json
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from messaging.errors import DataFolderInUse, DataFolderUnsafe
+
+__all__ = ["FolderLock", "make_private", "process_exists", "write_private"]
+
+_LOCK_FILE: Final = "lock"
+_LOOK_AGAIN_S: Final = 0.02
+
+
+def make_private(folder: Path, *, setting: str = "TRUNKLINE_DATA_DIR") -> None:
+    """Makes the folder, and its parents, if they are missing; nobody but its owner may look into it then.
+
+    A folder that is there, open to others and has files in it is left as it is: somebody may have named their home.
+
+    Args:
+        folder: Where.
+        setting: What to set to have another one, for the message.
+
+    Raises:
+        DataFolderUnsafe: It belongs to another user, is no folder, or is such an open one.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+        if status.st_uid != os.geteuid():
+            raise DataFolderUnsafe(f"{folder} belongs to another user; set {setting} to a folder of your own")
+        if status.st_mode & 0o077:
+            if any(folder.iterdir()):
+                raise DataFolderUnsafe(
+                    f"{folder} has files in it and is open to other users; run `chmod 700` on it, "
+                    f"or set {setting} to a folder that does not exist yet"
+                )
+            folder.chmod(0o700)
+    except OSError as error:
+        raise DataFolderUnsafe(f"cannot use the folder {folder} ({setting}): {error.strerror}") from error
+
+
+def write_private(file: Path, text: str) -> None:
+    """Writes a file that only its owner can read, in one step: a reader sees the old text or the new one."""
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(file)
+
+
+def process_exists(pid: int) -> bool:
+    """Tells whether a process of this id lives (one that nobody has waited for yet counts too)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class FolderLock:
+    """Holds a folder for this process and for the children that inherit `descriptor`.
+
+    Args:
+        folder: Must exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._descriptor: int | None = None
+
+    @property
+    def descriptor(self) -> int:
+        """The open file that holds the lock; a child that has it holds the lock too."""
+        if self._descriptor is None:
+            raise RuntimeError("the folder is not locked")
+        return self._descriptor
+
+    def acquire(self, *, patience: timedelta) -> None:
+        """Takes the lock. Does nothing if it is held.
+
+        Args:
+            patience: How long to wait for a server whose parent is dead already to finish.
+
+        Raises:
+            DataFolderInUse: Somebody living has it, or what a dead process left behind does not end.
+        """
+        if self._descriptor is not None:
+            return
+        descriptor = os.open(self._folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + patience.total_seconds()
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                holder = _read_holder(descriptor)
+                if (holder is not None and process_exists(holder)) or time.monotonic() >= deadline:
+                    os.close(descriptor)
+                    raise DataFolderInUse(self._folder, holder) from None
+            time.sleep(_LOOK_AGAIN_S)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid()}).encode(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Gives the folder up. Does nothing if it is not held."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _read_holder(descriptor: int) -> int | None:
+    try:
+        return int(json.loads(os.pread(descriptor, 100, 0))["pid"])
+    except (ValueError, KeyError, TypeError):  # not written yet, or not by us
+        return None

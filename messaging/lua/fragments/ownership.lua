@@ -1,0 +1,89 @@
+-- Fragment: who owns a message, and how ownership ends. Needs queues.lua.
+--
+-- A step script tests `owns` before its first write and calls `acknowledge` as its last: Redis does not roll back, and a
+-- script that fails in the middle must leave the message owned, so that it is delivered again.
+
+local function owns(worker, queue, id, token)
+  return redis.call('HGET', queue_key(queue) .. ':deliveries', id) == token
+    and redis.call('SISMEMBER', acks_key(worker, queue), id) == 1
+end
+
+local function forget_delivery(worker, queue, id)
+  redis.call('HDEL', queue_key(queue) .. ':deliveries', id)
+  redis.call('SREM', acks_key(worker, queue), id)
+end
+
+local function acknowledge(worker, queue, id)
+  local key = queue_key(queue)
+  redis.call('HDEL', key .. '.msgs', id)
+  redis.call('HDEL', key .. ':crashes', id)
+  forget_delivery(worker, queue, id)
+end
+
+-- Back to the head of its queue, where it came from.
+local function give_back(worker, queue, id)
+  forget_delivery(worker, queue, id)
+  if redis.call('HEXISTS', queue_key(queue) .. '.msgs', id) == 1 then
+    redis.call('LPUSH', queue_key(queue), id)
+  end
+end
+
+-- Into the schedule under the same id: a move, so an id is never in two places.
+local function postpone(worker, queue, id, due_ms)
+  local key = queue_key(queue)
+  local body = redis.call('HGET', key .. '.msgs', id)
+  if body then
+    schedule(queue, id, body, due_ms)
+    redis.call('HDEL', key .. '.msgs', id)
+  end
+  forget_delivery(worker, queue, id)
+end
+
+-- Among the dead letters, with the cause as JSON text; what is older than `ttl_ms` leaves.
+local function bury(worker, queue, id, cause, at_us, ttl_ms)
+  local key = queue_key(queue)
+  local body = redis.call('HGET', key .. '.msgs', id)
+  if body then
+    redis.call('ZADD', key .. '.XQ', integer(at_us / 1000), id)
+    redis.call('HSET', key .. '.XQ.msgs', id, body)
+    redis.call('HSET', key .. '.XQ.causes', id, cause)
+  end
+  for _, old in ipairs(redis.call('ZRANGEBYSCORE', key .. '.XQ', '-inf', integer(at_us / 1000 - ttl_ms), 'LIMIT', 0, 100)) do
+    redis.call('ZREM', key .. '.XQ', old)
+    redis.call('HDEL', key .. '.XQ.msgs', old)
+    redis.call('HDEL', key .. '.XQ.causes', old)
+  end
+  acknowledge(worker, queue, id)
+end
+
+local function crash_count(queue, id)
+  return tonumber(string.match(redis.call('HGET', queue_key(queue) .. ':crashes', id) or '0', '^%d+'))
+end
+
+-- One more delivery that ended with its worker, and the circumstances of this last one.
+local function count_crash(queue, id, worker, at_us)
+  redis.call('HSET', queue_key(queue) .. ':crashes', id, (crash_count(queue, id) + 1) .. '|' .. worker .. '|' .. integer(at_us))
+end
+
+local function return_landing(worker, queue)
+  while redis.call('LMOVE', ns .. ':__landing__.' .. worker .. '.' .. queue, queue_key(queue), 'RIGHT', 'LEFT') do end
+end
+
+-- Everything a worker holds goes back; `counted` where its process died with it. It stays among the gone for a while,
+-- since a blocking move that it had begun may still be served.
+local function release_worker(worker, counted, at_us)
+  local released = 0
+  for _, queue in ipairs(redis.call('SMEMBERS', ns .. ':__queues__')) do
+    for _, id in ipairs(redis.call('SMEMBERS', acks_key(worker, queue))) do
+      if counted then count_crash(queue, id, worker, at_us) end
+      give_back(worker, queue, id)
+      released = released + 1
+    end
+    return_landing(worker, queue)
+  end
+  redis.call('ZADD', ns .. ':__gone__', integer(at_us / 1000), worker)
+  redis.call('ZREM', ns .. ':__workers__', worker)
+  redis.call('ZREM', ns .. ':__heartbeats__', worker)
+  redis.call('DEL', ns .. ':__worker__.' .. worker, ns .. ':__control__.' .. worker)
+  return released
+end

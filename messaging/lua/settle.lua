@@ -1,0 +1,42 @@
+#!lua flags=allow-oom
+-- settle: ends this worker's ownership of messages, each in one of four ways.
+--
+-- ARGV: worker, queue, how, detail, dead_letter_ttl_ms, notice_queue, notice_actor, then for each message: id, token
+--   how 'ack'        done; detail unused
+--       'give_back'  to the head of the queue, not counted as a crash; detail unused
+--       'postpone'   into the schedule, detail ms from now
+--       'break'      the same, and counted as a crash: the code around the actor failed
+--       'bury'       among the dead letters; detail is the cause, JSON text; a message to notice_actor on notice_queue
+--                    says so (unless that is ''), so that nobody waits for what will not be done
+-- Answer: how many were owned and are settled; the others had been taken away before, and nothing was done with them
+-- include: queues
+-- include: ownership
+local worker, queue, how, detail, ttl_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local notice_queue, notice_actor = ARGV[6], ARGV[7]
+local at_us = now_us()
+local settled = 0
+for i = #ARGV - 1, 8, -2 do -- backwards, so that what goes back to the head keeps its order
+  local id, token = ARGV[i], ARGV[i + 1]
+  if owns(worker, queue, id, token) then
+    if how == 'ack' then
+      acknowledge(worker, queue, id)
+    elseif how == 'give_back' then
+      give_back(worker, queue, id)
+    elseif how == 'postpone' then
+      postpone(worker, queue, id, at_us / 1000 + detail)
+    elseif how == 'break' then
+      count_crash(queue, id, worker, at_us)
+      postpone(worker, queue, id, at_us / 1000 + detail)
+    elseif how == 'bury' then
+      if notice_queue ~= '' then
+        local kwargs = '{"queue":"' .. queue .. '","message_id":' .. cjson.encode(id) .. ',"cause":' .. detail .. '}'
+        send(notice_queue, notice_actor, 'dead', kwargs, at_us)
+      end
+      bury(worker, queue, id, detail, at_us, ttl_ms)
+    else
+      return redis.error_reply('ERR settle: unknown way ' .. how)
+    end
+    settled = settled + 1
+  end
+end
+return settled

@@ -1,0 +1,114 @@
+"""What must not leave a process in a log line, an error message or a text for a model.
+
+Pure functions on text and plain values. They know neither logging, nor Redis, nor tools: whoever writes text that
+somebody else will read passes it through here first. They err on the side of hiding too much.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+__all__ = ["REDACTED", "is_secret_name", "redact", "redact_value"]
+
+REDACTED: Final = "***"
+
+_DEEPEST: Final = 8
+"""Nesting below which `redact_value` looks at text forms only; deeper values are rare and may be endless."""
+
+_SENSITIVE_NAME = (
+    r"(?:[\w.-]*(?:password|passwd|passphrase|secret|credential|authorization|cookie"
+    r"|(?:api|private|access|signing)[_.-]?key)[\w.-]*"
+    # Only at the end, and only one of them: max_tokens and token_count are counts.
+    r"|[\w.-]*token|pwd)"
+)
+_SENSITIVE_NAME_ONLY = re.compile(_SENSITIVE_NAME, re.IGNORECASE)
+
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
+
+_URL_PASSWORD = re.compile(r"""(://[^\s/@:"'<>]*):[^\s/"'<>]*@""")
+"""Up to the *last* @ of the authority, so that an @ nobody escaped does not leave half a password standing."""
+
+_URL_TOKEN = re.compile(r"""\b(https?://)[^\s/@:"'<>]+@""", re.IGNORECASE)
+
+_NAMED_SECRET = re.compile(
+    rf"(?P<name>(?<![\w.-]){_SENSITIVE_NAME}(?![\w.-])"
+    r"(?:\\*[\"'])?\s*(?:=>|[:=])\s*)"
+    r"(?:(?P<open>\\+[\"'])(?:(?!(?P=open)).)*(?P<close>(?P=open))?"  # a string within a string
+    r"|\"(?:[^\"\\]|\\.)*(?P<double>\")?"
+    r"|'(?:[^'\\]|\\.)*(?P<single>')?"
+    r"|(?:(?:bearer|basic|digest|token)\s+)?[^\s,;&\"'{}()\[\]]+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+_BEARER = re.compile(r"\b(bearer)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
+
+_KNOWN_KEY = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"sk-[A-Za-z0-9_*-]{8,}"  # OpenAI, Anthropic and those that copy them; * as their own errors mask it
+    r"|gh[opsur]_[A-Za-z0-9]{16,}|github_pat_\w{16,}"
+    r"|xox[a-z]-[A-Za-z0-9-]{10,}"
+    r"|AKIA[A-Z0-9]{12,}"
+    r"|AIza[\w-]{20,}"
+    r"|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"  # a JSON Web Token
+    r")"
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether a field, header or setting of this name holds a secret, going by its name alone.
+
+    `api_key`, `X-Auth-Token`, `clientSecret` and `redis_password` do; `max_tokens` and `token_count` do not.
+    """
+    return _SENSITIVE_NAME_ONLY.fullmatch(name) is not None
+
+
+def redact(text: str) -> str:
+    """Return the text with everything in it that looks like a secret replaced by `***`.
+
+    Hidden are: passwords in URLs, values of secret-looking names (`password=…`, `"api_key": "…"`, `Authorization: …`),
+    bearer tokens, private keys in PEM, and keys that can be told by their form (`sk-…`, GitHub, Slack, AWS, Google,
+    JSON Web Tokens). The time it takes grows with the length of the text only.
+    """
+    text = _PRIVATE_KEY.sub(REDACTED, text)
+    text = _URL_PASSWORD.sub(rf"\1:{REDACTED}@", text)
+    text = _URL_TOKEN.sub(rf"\1{REDACTED}@", text)
+    text = _NAMED_SECRET.sub(_hide_named, text)
+    text = _BEARER.sub(rf"\1 {REDACTED}", text)
+    return _KNOWN_KEY.sub(REDACTED, text)
+
+
+def redact_value(value: object, *, name: str = "") -> object:
+    """Return a copy of a plain value (JSON-like) with every secret in it replaced, at any depth.
+
+    Args:
+        value: What to show. Mappings, sequences and text are looked into; numbers, booleans and None stay as they
+            are; anything else is replaced by its redacted `repr`.
+        name: The name under which the value is shown. A secret one hides the whole value.
+    """
+    return _redact_nested(value, name=name, depth=0)
+
+
+def _redact_nested(value: object, *, name: str, depth: int) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        # A count under a secret-looking name ("token": 3) is no secret, a numeric password is.
+        return REDACTED if isinstance(value, int) and name and "passw" in name.lower() else value
+    if name and is_secret_name(name):
+        return REDACTED
+    if isinstance(value, str):
+        return redact(value)
+    if depth < _DEEPEST and isinstance(value, Mapping):
+        return {key: _redact_nested(item, name=str(key), depth=depth + 1) for key, item in value.items()}
+    if depth < _DEEPEST and isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        return [_redact_nested(item, name="", depth=depth + 1) for item in value]
+    return redact(repr(value))
+
+
+def _hide_named(match: re.Match[str]) -> str:
+    """Keep the name and the quotes, so that JSON stays JSON."""
+    if match["open"]:
+        return f"{match['name']}{match['open']}{REDACTED}{match['close'] or ''}"
+    if match["double"]:
+        return f'{match["name"]}"{REDACTED}"'
+    if match["single"]:
+        return f"{match['name']}'{REDACTED}'"
+    return f"{match['name']}{REDACTED}"

@@ -1,0 +1,68 @@
+"""Running an event-loop worker as a process: its loop, its signals, its connections."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from messaging.broker import TrunklineBroker
+from messaging.command_runner import PipeliningRunner
+from messaging.event_loop_worker import EventLoopWorker
+from messaging.connections import async_client
+from messaging.settings import DeploymentSettings
+
+_log = structlog.get_logger(__name__)
+
+#: Declares the actors of a process on its broker, once there is a runner for them; answers what to close at the end.
+Declare = Callable[[PipeliningRunner], Callable[[], Awaitable[None]] | None]
+
+
+def run_worker(
+    broker: TrunklineBroker,
+    settings: DeploymentSettings,
+    declare: Declare,
+    *,
+    slots: int,
+    stop_timeout: timedelta,
+) -> None:
+    """Runs a worker until SIGTERM or SIGINT, then lets it finish what is in flight, or gives that back.
+
+    Args:
+        broker: Of this process.
+        settings: Of this process.
+        declare: Called on the loop, before anything is consumed.
+        slots: How many messages may be in flight at once.
+        stop_timeout: How long they may go on after the signal.
+    """
+
+    async def main() -> None:
+        client = async_client(settings)
+        runner = PipeliningRunner(client, namespace=broker.namespace)
+        close = declare(runner)
+        worker = EventLoopWorker(broker, client=client, runner=runner, slots=slots, stop_timeout=stop_timeout)
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        _log.info("consuming", queues=sorted(broker.get_declared_queues()), slots=slots)
+        try:
+            await worker.run(stop)
+        finally:
+            if close is not None:
+                await close()
+            await client.aclose()
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main())
+    _log.info("stopped")
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one: it halves what a round trip costs."""
+    try:
+        import uvloop  # not on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

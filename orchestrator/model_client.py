@@ -1,0 +1,126 @@
+"""What the orchestrator needs of a model, whatever it is and wherever it runs.
+
+Errors are sorted by what helps: trying again (`ModelUnavailable`), or nothing (`ModelRefused`).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from schemas.chat_job import ModelParameters
+from schemas.tool import ToolSpecification
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One chat completion."""
+
+    model: str
+    messages: Sequence[str]
+    """Each as JSON in OpenAI's format: the ledger keeps them like that, and nobody needs to parse them on the way."""
+    tools: Sequence[ToolSpecification] = ()
+    parameters: ModelParameters = field(default_factory=ModelParameters)
+    tool_choice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One call that the model asks for, as it wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What the model said."""
+
+    content: str | None = None
+    refusal: str | None = None
+    calls: Sequence[ModelCall] = ()
+    finish_reason: str | None = None
+    response_id: str | None = None
+    response_model: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class ModelError(Exception):
+    """A model call failed. The message is the provider's, without secrets."""
+
+
+class ModelUnavailable(ModelError):
+    """It may work later: a time-out, a full or failing endpoint, a dropped or truncated answer.
+
+    Args:
+        message: What happened.
+        retry_after_s: What the endpoint asked for, seconds.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ModelRefused(ModelError):
+    """It will not work later either: a wrong key, an unknown model, a request that the endpoint does not take."""
+
+
+class ModelClient(Protocol):
+    """Calls a model."""
+
+    async def complete(self, request: ModelRequest, *, timeout_s: float) -> ModelAnswer:
+        """One answer, within `timeout_s`.
+
+        Raises:
+            ModelUnavailable: It may work later.
+            ModelRefused: It will not.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Closes what the client holds open."""
+        ...
+
+
+def answer_from_completion(completion: Any) -> ModelAnswer:
+    """Reads a chat completion in OpenAI's format.
+
+    Raises:
+        ModelUnavailable: It is not one, or was cut off on its way.
+    """
+    try:
+        choice = completion["choices"][0]
+        message = choice["message"]
+        calls = [
+            ModelCall(
+                id=str(call.get("id") or ""),
+                name=str(call["function"].get("name") or ""),
+                arguments=_arguments(call["function"].get("arguments")),
+            )
+            for call in message.get("tool_calls") or ()
+        ]
+        usage: Mapping[str, Any] = completion.get("usage") or {}
+        return ModelAnswer(
+            content=message.get("content") or None,
+            refusal=message.get("refusal") or None,
+            calls=calls,
+            finish_reason=choice.get("finish_reason"),
+            response_id=completion.get("id"),
+            response_model=completion.get("model"),
+            prompt_tokens=usage.get("prompt_tokens"),
+            completion_tokens=usage.get("completion_tokens"),
+        )
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ModelUnavailable(f"the endpoint's answer is no chat completion: {type(error).__name__}: {error}") from error
+
+
+def _arguments(value: Any) -> str:
+    # Some endpoints answer with an object instead of JSON text, or with nothing for a tool without parameters.
+    if isinstance(value, str):
+        return value or "{}"
+    if value is None:
+        return "{}"
+    return json.dumps(value)

@@ -1,0 +1,126 @@
+"""Fills parameters with a closed set of values: enums and booleans, from the words of a clause.
+
+This module must not know other parameters than the one it is asked about.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from trunkline.offline_model.json_values import Json
+from trunkline.offline_model.mention import NUMERIC, Mention
+from trunkline.offline_model.offered import Parameter
+from trunkline.offline_model.vocabulary import ENUM_ALIASES, NO_WORDS, STOP_WORDS, YES_WORDS, alike
+from trunkline.offline_model.words import Word, name_parts, stem
+
+_EMPTY_FLAGS: Final = frozenset(
+    stem(word)
+    for word in "is has have include includes with use uses enable enabled allow allowed should want only show on active".split()
+)
+_NEGATIONS: Final = frozenset("no not without don't doesn't exclude excluding disable non never off isn't".split())
+_SETTERS: Final = frozenset("turn turned switch switched set put be to is mode".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A value of an enum, and where the text says it."""
+
+    value: Json
+    start: int
+    end: int
+
+
+def chosen_values(parameter: Parameter, words: Sequence[Word], mentions: Iterable[Mention]) -> list[Choice]:
+    """The values of `parameter`'s enum that the words name, in the order of the text."""
+    plain = [word for word in words if " " not in word.text]
+    found: list[Choice] = []
+    for value in sorted(parameter.enum, key=lambda value: -len(str(value))):
+        if isinstance(value, str):
+            found.extend(_occurrences(value, plain, parameter, found))
+        else:
+            found.extend(Choice(value, m.start, m.end) for m in mentions if m.kind in NUMERIC and m.number == value)
+    return sorted(found, key=lambda choice: choice.start)
+
+
+def preferred(parameter: Parameter, choices: list[Choice], words: Sequence[Word]) -> Choice | None:
+    """The choice that suits the parameter's direction ("fahrenheit to celsius"), else the first."""
+    if not choices or parameter.direction is None:
+        return choices[0] if choices else None
+    led = [choice for choice in choices if _leads(choice, words) in ("to", "into", "in", "as")]
+    if parameter.direction == "to":
+        return led[0] if led else (choices[-1] if len(choices) > 1 else None)
+    rest = [choice for choice in choices if choice not in led]
+    return rest[0] if rest else None
+
+
+def yes_or_no(parameter: Parameter, text: str, words: Sequence[Word]) -> bool | None:
+    """What the words say about a boolean parameter; None if nothing."""
+    name = r"[\s_-]?".join(re.escape(part) for part in parameter.parts)
+    said = re.search(rf"\b{name}\s*(?:[=:]|is|to)?\s*(\w+)", text, re.IGNORECASE)
+    if said and said[1].lower() in YES_WORDS | NO_WORDS:
+        return said[1].lower() in YES_WORDS
+    wanted = parameter.stems - _EMPTY_FLAGS
+    if not wanted:
+        return _switched(words)
+    places = [_place(word, words) for word in wanted]
+    if any(place is None for place in places):
+        return None
+    first = min(place for place in places if place is not None)
+    return not any(word.plain in _NEGATIONS for word in words[max(0, first - 3) : first])
+
+
+def _occurrences(value: str, words: list[Word], parameter: Parameter, found: list[Choice]) -> list[Choice]:
+    result: list[Choice] = []
+    for phrase in _spellings(value):
+        size = len(phrase)
+        wanted = [stem(part) for part in phrase]
+        for index in range(len(words) - size + 1):
+            run = words[index : index + size]
+            start, end = run[0].start, run[-1].end
+            if [word.stem for word in run] != wanted or any(c.start < end and start < c.end for c in (*found, *result)):
+                continue
+            if _is_meant(run, words[index - 1] if index else None, words[index + size :][:1], parameter):
+                result.append(Choice(value, start, end))
+    return result
+
+
+def _spellings(value: str) -> list[tuple[str, ...]]:
+    """The value itself, then what it may be called: `ENUM_ALIASES` in both directions."""
+    key = value.lower()
+    names = [value, *ENUM_ALIASES.get(key, ())]
+    for name, aliases in ENUM_ALIASES.items():
+        if key in aliases and name != "single_family":
+            names.extend([name, *aliases])
+    split = [name_parts(name) or (name,) for name in dict.fromkeys(names)]
+    return [parts for parts in dict.fromkeys(split) if parts]
+
+
+def _is_meant(run: list[Word], before: Word | None, after: list[Word], parameter: Parameter) -> bool:
+    """Whether a word that is also a letter or a filler really names the value."""
+    text = run[0].text
+    if len(run) > 1:
+        return True
+    if len(text) == 1 and text.isalpha():
+        return text.isupper() and (before is None or before.text == "°" or before.text.isdigit() or text not in "IA")
+    if run[0].plain not in STOP_WORDS and not (run[0].plain in ("on", "off")):
+        return True
+    neighbours = [word for word in (before, *after) if word is not None]
+    named = any(alike(word.stem, part) for word in neighbours for part in parameter.stems)
+    return named or (before is not None and before.plain in _SETTERS)
+
+
+def _leads(choice: Choice, words: Sequence[Word]) -> str:
+    before = [word.plain for word in words if word.end <= choice.start]
+    return before[-1] if before else ""
+
+
+def _place(wanted: str, words: Sequence[Word]) -> int | None:
+    return next((index for index, word in enumerate(words) if alike(word.stem, wanted)), None)
+
+
+def _switched(words: Sequence[Word]) -> bool | None:
+    plain = [word.plain for word in words]
+    if "off" in plain or "disable" in plain:
+        return False
+    return True if "enable" in plain or ("on" in plain and {"turn", "switch"} & set(plain)) else None
