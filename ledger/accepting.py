@@ -64,7 +64,9 @@ def problem_with_size(job: ChatJob, rules: AcceptanceRules) -> Refused | None:
     """Why the deployment's limits refuse `job`, or None."""
     if job.timeout_ms is not None and timedelta(milliseconds=job.timeout_ms) > rules.longest_timeout:
         longest = round(rules.longest_timeout / timedelta(milliseconds=1))
-        return Refused("timeout_too_long", f"timeout_ms: {job.timeout_ms} is more than this deployment allows, {longest}")
+        return Refused(
+            "timeout_too_long", f"timeout_ms: {job.timeout_ms} is more than this deployment allows, {longest}"
+        )
     size = sum(len(message) for message in encoded_messages(job.messages))
     if size > rules.largest_job_bytes:
         return Refused(

@@ -60,7 +60,9 @@ class RefusedCall:
     outcome: Outcome
 
 
-def claim_turn(delivery: Delivery, delivered: Delivered, *, job_id: str, turn: int) -> Command[TurnClaimed | TurnNotOurs]:
+def claim_turn(
+    delivery: Delivery, delivered: Delivered, *, job_id: str, turn: int
+) -> Command[TurnClaimed | TurnNotOurs]:
     """Takes a turn for this delivery, unless it is taken, over, or has killed too many processes."""
 
     def decode(answer: list[Any]) -> TurnClaimed | TurnNotOurs:
@@ -169,9 +171,7 @@ def _requested(index: int, call: OpenCall | RefusedCall) -> RequestedCall:
         case OpenCall(tool=tool):
             return RequestedCall(index=index, tool=tool.reference, pool=tool.pool, arguments=call.arguments)
         case RefusedCall(outcome=outcome):
-            return RequestedCall(
-                index=index, tool=call.tool, pool=None, arguments=call.arguments, outcome=outcome.kind
-            )
+            return RequestedCall(index=index, tool=call.tool, pool=None, arguments=call.arguments, outcome=outcome.kind)
 
 
 def _answered_data(turn: int, facts: ModelFacts, calls: Sequence[RequestedCall]) -> str:

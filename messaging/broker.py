@@ -55,7 +55,7 @@ class TrunklineBroker(RedisBroker):
         heartbeat_timeout: timedelta = DEFAULT_HEARTBEAT_TIMEOUT,
         dead_letter_notice: queue_commands.Notice | None = None,
     ) -> None:
-        super().__init__(
+        super().__init__(  # type: ignore[no-untyped-call]
             client=client,
             namespace=namespace if namespace.startswith("{") else f"{{{namespace}}}",
             middleware=[_Life(), *middleware],
@@ -162,4 +162,4 @@ def _connection_errors() -> Iterator[None]:
     try:
         yield
     except TRANSIENT as error:
-        raise ConnectionClosed(error) from None
+        raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]

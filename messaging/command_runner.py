@@ -1,8 +1,8 @@
 """Carrying commands to Redis: one by one from a thread, or pipelined from an event loop.
 
-Every script of ours can be sent again when its answer was lost: a step is fenced by its delivery, a claim answers the same
-delivery the same, a submit has its idempotency key. The exception is fetch, which is never sent again; its consumer
-reconciles instead.
+Every script of ours can be sent again when its answer was lost: a step is fenced by its delivery, a claim answers the
+same delivery the same, a submit has its idempotency key. The exception is fetch, which is never sent again; its
+consumer reconciles instead.
 """
 
 import asyncio
@@ -78,28 +78,35 @@ class BlockingRunner:
 class PipeliningRunner:
     """Carries commands from an event loop: what is sent while an earlier write is under way goes out as the next one.
 
-    So a lone command costs one round trip, five hundred at once cost a few, and no caller waits for another's slow reply
-    longer than one round trip.
+    So a lone command costs one round trip, five hundred at once cost a few, and no caller waits for another's slow
+    reply longer than one round trip.
 
     Args:
         client: An asyncio client with `decode_responses=False`.
         namespace: The key prefix, braces included.
+        patience_s: For how long a command is tried while Redis is away, seconds; for ever by default, since a worker
+        has
+            nothing better to do with a result than to record it.
     """
 
-    def __init__(self, client: "redis.asyncio.Redis", *, namespace: str) -> None:
+    def __init__(self, client: "redis.asyncio.Redis", *, namespace: str, patience_s: float = float("inf")) -> None:
         self.client = client
         self._namespace = namespace
+        self._patience_s = patience_s
         self._waiting: list[tuple[Command[Any], asyncio.Future[Any]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._loaded: set[str] = set()
 
     async def run(self, command: Command[T]) -> T:
         """Sends `command`, again and again while Redis is away, and reads its answer."""
+        give_up_at = time.monotonic() + self._patience_s
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
                 return await self.run_once(command)
             except TRANSIENT:
+                if time.monotonic() + pause_s > give_up_at:
+                    raise
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
@@ -136,7 +143,8 @@ class PipeliningRunner:
             if script.sha not in self._loaded:
                 await self._load(script)
         answers = await self._round_trip(commands)
-        # Redis has forgotten its scripts (a flush, a restart, a fail-over): those commands did nothing, so they go again.
+        # Redis has forgotten its scripts (a flush, a restart, a fail-over): those commands did nothing, so they go
+        # again.
         forgotten = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if forgotten:
             for script in {cast("Script", commands[index].script) for index in forgotten}:
@@ -148,13 +156,13 @@ class PipeliningRunner:
     async def _round_trip(self, commands: list[Command[Any]]) -> list[Any]:
         if len(commands) == 1:
             try:
-                return [await self.client.execute_command(*self._words(commands[0]))]
+                return [await self.client.execute_command(*self._words(commands[0]))]  # type: ignore[no-untyped-call]
             except NoScriptError as error:
                 return [error]
         pipeline = self.client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*self._words(command))
-        return cast("list[Any]", await pipeline.execute(raise_on_error=False))
+        return await pipeline.execute(raise_on_error=False)
 
     def _words(self, command: Command[Any]) -> tuple[Any, ...]:
         if command.script is None:

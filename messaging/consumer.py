@@ -18,6 +18,7 @@ from dramatiq.errors import ConnectionClosed, DecodeError
 from dramatiq.message import Message
 
 from messaging import queue_commands
+from messaging.command import Command
 from messaging.command_runner import TRANSIENT
 from messaging.delivery import Delivery, set_current_delivery
 
@@ -121,7 +122,7 @@ class BlockingConsumer(Consumer):
                 return None
         except TRANSIENT as error:
             self._must_reconcile = True
-            raise ConnectionClosed(error) from None
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
         return self._decode(self._fetched.popleft())
 
     def ack(self, message: MessageProxy) -> None:
@@ -188,9 +189,7 @@ class BlockingConsumer(Consumer):
             return False
         if not fetched.deliveries:
             runner.run(
-                queue_commands.wait_for_message(
-                    self._broker.namespace, worker, self._queue, timeout_s=self._wait_s
-                )
+                queue_commands.wait_for_message(self._broker.namespace, worker, self._queue, timeout_s=self._wait_s)
             )
             return False
         for delivery in fetched.deliveries:
@@ -212,11 +211,11 @@ class BlockingConsumer(Consumer):
             self._let_go(delivery)
             return None
 
-    def _settle(self, command: queue_commands.Command[Any]) -> None:
+    def _settle(self, command: Command[Any]) -> None:
         try:
             self._broker.runner.run(command)
         except TRANSIENT as error:
-            raise ConnectionClosed(error) from None
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
 
     def _let_go(self, delivery: Delivery) -> None:
         delivery.settled = True

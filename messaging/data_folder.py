@@ -8,6 +8,7 @@ nothing of servers.
 import fcntl
 import json
 import os
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,8 @@ __all__ = ["FolderLock", "make_private", "process_exists", "write_private"]
 
 _LOCK_FILE: Final = "lock"
 _LOOK_AGAIN_S: Final = 0.02
+_DYING_S: Final = 0.5
+"""How long a holder that lives is waited for: it may just be ending."""
 
 
 def make_private(folder: Path, *, setting: str = "TRUNKLINE_DATA_DIR") -> None:
@@ -61,14 +64,17 @@ def write_private(file: Path, text: str) -> None:
 
 
 def process_exists(pid: int) -> bool:
-    """Tells whether a process of this id lives (one that nobody has waited for yet counts too)."""
+    """Tells whether a process of this id lives. On macOS a dead one that nobody has waited for counts too."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace").rpartition(")")[2].split()[0] != "Z"
+    except OSError:  # it has just ended, or this is not Linux
+        return sys.platform != "linux"
 
 
 class FolderLock:
@@ -101,14 +107,15 @@ class FolderLock:
         if self._descriptor is not None:
             return
         descriptor = os.open(self._folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        deadline = time.monotonic() + patience.total_seconds()
+        began = time.monotonic()
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 holder = _read_holder(descriptor)
-                if (holder is not None and process_exists(holder)) or time.monotonic() >= deadline:
+                alive = holder is not None and process_exists(holder)
+                if time.monotonic() - began >= (_DYING_S if alive else patience.total_seconds()):
                     os.close(descriptor)
                     raise DataFolderInUse(self._folder, holder) from None
             time.sleep(_LOOK_AGAIN_S)

@@ -1,7 +1,7 @@
 """One delivery of one message: what was handed over, under which token, and whether it is settled.
 
-A delivery is owned by its worker until a step script, or the worker itself, settles it. The token is new at every fetch,
-also when the same process fetches the same message again, so a fence by token lets exactly one run pass.
+A delivery is owned by its worker until a step script, or the worker itself, settles it. The token is new at every
+fetch, also when the same process fetches the same message again, so a fence by token lets exactly one run pass.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Delivery:
     settled: bool = False
     """True once a script has ended this worker's ownership: nothing is left to acknowledge."""
     cancelled: bool = False
-    _on_cancel: list[Callable[[], None]] = field(default_factory=list)
+    _on_cancel: list[Callable[[], object]] = field(default_factory=list)
 
     @property
     def fence(self) -> tuple[Word, Word, Word, Word]:
@@ -53,7 +53,7 @@ class Delivery:
             last_crash=self.last_crash,
         )
 
-    def on_cancel(self, callback: Callable[[], None]) -> None:
+    def on_cancel(self, callback: Callable[[], object]) -> None:
         """Calls `callback` when the message's work is cancelled, on any thread; at once if it already is."""
         self._on_cancel.append(callback)
         if self.cancelled:

@@ -1,7 +1,7 @@
 """Reading what a message of ours carries, and what to do with one that cannot be read.
 
-A message of a newer version is left for processes that read it, as long as one lives; anything else that does not fit is
-a dead letter, and whoever waits for its work is told.
+A message of a newer version is left for processes that read it, as long as one lives; anything else that does not fit
+is a dead letter, and whoever waits for its work is told.
 """
 
 import json

@@ -1,7 +1,8 @@
 """A worker whose messages in flight are tasks on one event loop: thousands of slow calls in one process.
 
-It runs the same Dramatiq actors as the stock worker. Coroutine functions run on the loop; plain functions run on threads.
-It fetches only what it has a free slot for, so that no message waits behind a slow one while another worker is idle.
+It runs the same Dramatiq actors as the stock worker. Coroutine functions run on the loop; plain functions run on
+threads. It fetches only what it has a free slot for, so that no message waits behind a slow one while another worker is
+idle.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import structlog
 from dramatiq.errors import ActorNotFound, DecodeError
 
 from messaging import queue_commands
+from messaging.command import Command
 from messaging.command_runner import TRANSIENT, PipeliningRunner
 from messaging.consumer import LONGEST_WAIT, TooManyCrashes, decode_message, refuse_crashed
 from messaging.delivery import Delivery, set_current_delivery
@@ -147,7 +149,7 @@ class EventLoopWorker:
         if len(self._in_flight) >= self._slots:
             return
         command = queue_commands.wait_for_message(self._broker.namespace, worker, queue, timeout_s=self._wait_s)
-        while not await self._client.execute_command(*command.words):
+        while not await self._client.execute_command(*command.words):  # type: ignore[no-untyped-call]
             if self._broker.life.worker != worker or self._broker.life.leaked:
                 return
 
@@ -176,9 +178,10 @@ class EventLoopWorker:
             return
         try:
             await function(message)
-        # The boundary around an actor. Trunkline's own actors turn whatever a tool or a model does into an outcome; what
-        # still comes out is a fault of ours or of Redis. The message is tried again and, after some crashes, answered.
-        except Exception:
+        # The boundary around an actor. Trunkline's own actors turn whatever a tool or a model does into an outcome;
+        # what still comes out is a fault of ours or of Redis. The message is tried again and, after some crashes,
+        # answered.
+        except Exception:  # noqa: BLE001
             pause_ms = queue_commands.broken_pause_ms(delivery)
             _log.exception("an actor broke; its message is tried again", message=delivery.id, in_ms=pause_ms)
             await self._settle(delivery, queue_commands.settle([delivery], "break", pause_ms))
@@ -200,11 +203,13 @@ class EventLoopWorker:
     async def _bury(self, delivery: Delivery, error: Exception) -> None:
         reasons = {DecodeError: "undecodable", ActorNotFound: "unknown actor", TooManyCrashes: "crashed"}
         reason = reasons[type(error)]
-        _log.error("a message that nobody can run is a dead letter now", message=delivery.id, reason=reason, error=str(error))
+        _log.error(
+            "a message that nobody can run is a dead letter now", message=delivery.id, reason=reason, error=str(error)
+        )
         notice = self._broker.dead_letter_notice
         await self._settle(delivery, queue_commands.bury(delivery, reason=reason, error=str(error), notice=notice))
 
-    async def _settle(self, delivery: Delivery, command: queue_commands.Command[int]) -> None:
+    async def _settle(self, delivery: Delivery, command: Command[int]) -> None:
         if not delivery.settled:
             await self._runner.run(command)
             delivery.settled = True

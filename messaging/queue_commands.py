@@ -122,7 +122,7 @@ def retry(delivery: Delivery, *, queue: str, id: str, body: bytes, delay_ms: int
 
 def register(worker: str, info: Mapping[str, object], queues: Iterable[str]) -> Command[int]:
     """A worker joins the living; answers Redis's time, µs."""
-    words = (worker, json.dumps(info), _ms(WORKER_INFO_TTL), *queues)
+    words: list[Word] = [worker, json.dumps(info), _ms(WORKER_INFO_TTL), *queues]
     return Command(load_script("messaging", "register"), words, int)
 
 
@@ -140,7 +140,7 @@ def beat(workers: Sequence[str], *, heartbeat_timeout: timedelta, check_interval
             ],
         )
 
-    words = (_ms(heartbeat_timeout), _ms(check_interval), _ms(WORKER_INFO_TTL), *workers)
+    words: list[Word] = [_ms(heartbeat_timeout), _ms(check_interval), _ms(WORKER_INFO_TTL), *workers]
     return Command(load_script("messaging", "beat"), words, decode)
 
 

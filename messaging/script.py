@@ -1,7 +1,7 @@
 """Loading Lua scripts from `.lua` files, with the fragments they include.
 
-A line `-- include: <fragment>` in a script is replaced by `<fragment>.lua` from the `fragments` folder of its own package
-or of this one, so that a key is spelled in one place. This module must not know what any script does.
+A line `-- include: <fragment>` in a script is replaced by `<fragment>.lua` from the `fragments` folder of its own
+package or of this one, so that a key is spelled in one place. This module must not know what any script does.
 """
 
 import hashlib
@@ -40,4 +40,6 @@ def _fragment(package: str, name: str) -> str:
         file = files(owner) / "lua" / "fragments" / f"{name}.lua"
         if file.is_file():
             return file.read_text("utf-8")
-    raise FileNotFoundError(f"the Lua fragment {name!r} is neither in {package}/lua/fragments nor in messaging/lua/fragments")
+    raise FileNotFoundError(
+        f"the Lua fragment {name!r} is neither in {package}/lua/fragments nor in messaging/lua/fragments"
+    )

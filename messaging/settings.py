@@ -5,6 +5,7 @@ subclassing; `load_settings` reads any of them and explains what does not fit.
 """
 
 import os
+import re
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -92,7 +93,7 @@ def load_settings(settings_class: type[S], **overrides: Any) -> S:
     except ValidationError as error:
         raise InvalidSettings(explain_settings_error(error, settings_class)) from None
     except SettingsError as error:  # a setting that has to be JSON and is not
-        raise InvalidSettings(redact(f"{error}; it has to be JSON")) from None
+        raise InvalidSettings(_explain_unparsed(error, settings_class)) from None
 
 
 def resolve_redis_url(settings: DeploymentSettings) -> str:
@@ -111,7 +112,11 @@ def resolve_redis_url(settings: DeploymentSettings) -> str:
 
 def explain_settings_error(error: ValidationError, settings_class: type[BaseSettings]) -> str:
     """Turns pydantic's error into text for people, a line for each setting: its variable, what is wrong, what fits."""
-    return "\n".join(_explain(details, settings_class) for details in error.errors(include_url=False))
+    return "\n".join(
+        _explain(details, settings_class)
+        for details in error.errors(include_url=False)
+        if details["type"] != "default_factory_not_called"  # it only follows from another one
+    )
 
 
 def _explain(details: ErrorDetails, settings_class: type[BaseSettings]) -> str:
@@ -132,6 +137,11 @@ def _explain(details: ErrorDetails, settings_class: type[BaseSettings]) -> str:
     given = "" if is_secret_name(variable) or variable.endswith("_URL") else f", got {redact(repr(details['input']))}"
     advice = f"; {hint}" if hint.startswith("use ") else f"; use {hint}" if hint else ""
     return f"{variable}: {redact(problem)}{given}{advice}"
+
+
+def _explain_unparsed(error: SettingsError, settings_class: type[BaseSettings]) -> str:
+    field = re.search(r'field "(\w+)"', str(error))
+    return f"{_variable(field[1], settings_class) if field else error}: it has to be JSON"
 
 
 def _variable(name: str, settings_class: type[BaseSettings]) -> str:

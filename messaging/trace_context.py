@@ -1,4 +1,4 @@
-"""Making a span current that somebody else will export, so that what a tool's own libraries create hangs in its place."""
+"""Making a span current that somebody else exports, so that what a tool's own libraries create hangs in its place."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -85,7 +85,9 @@ class WorkerLife:
             if self.worker != dead:
                 return
             self.worker = _new_worker_id()
-            _log.warning("this worker was declared dead and goes on under a new id", worker=dead, new_worker=self.worker)
+            _log.warning(
+                "this worker was declared dead and goes on under a new id", worker=dead, new_worker=self.worker
+            )
             self._runner.run(queue_commands.leave(dead, died=False))
             self._register()
 
@@ -125,7 +127,7 @@ class WorkerLife:
             except TRANSIENT as error:
                 _log.warning("no beat: Redis is away", error=str(error))
             # The thread's boundary: a worker that stops beating for an error of any other kind would lose its messages.
-            except Exception:
+            except Exception:  # noqa: BLE001
                 _log.exception("a beat failed")
             while not self._stopping and (pause_s := self._next_round - time.monotonic()) > 0:
                 self._wake.wait(pause_s)

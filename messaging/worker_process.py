@@ -9,8 +9,8 @@ import structlog
 
 from messaging.broker import TrunklineBroker
 from messaging.command_runner import PipeliningRunner
-from messaging.event_loop_worker import EventLoopWorker
 from messaging.connections import async_client
+from messaging.event_loop_worker import EventLoopWorker
 from messaging.settings import DeploymentSettings
 
 _log = structlog.get_logger(__name__)

@@ -20,9 +20,10 @@ from ledger import job_end
 from ledger.accepting import AcceptanceRules
 from messaging.broker import TrunklineBroker
 from messaging.command_runner import AsyncCommandRunner, PipeliningRunner
+from messaging.connections import async_client, blocking_client
 from messaging.delivery import Delivery, current_delivery
 from messaging.envelopes import open_envelope
-from messaging.connections import async_client, blocking_client
+from messaging.settings import load_settings
 from orchestrator.catalogue_view import CatalogueView
 from orchestrator.endings import answer_dead_letter
 from orchestrator.intake import take_in
@@ -83,7 +84,7 @@ class OrchestratorActors:
             (self.answer_dead_letter, ORCHESTRATOR_QUEUE),
             (self.accept_job, INTAKE_QUEUE),
         ):
-            dramatiq.actor(function, actor_name=function.__name__, queue_name=queue, broker=broker)
+            dramatiq.actor(actor_name=function.__name__, queue_name=queue, broker=broker)(function)
 
     def orchestrator(self) -> Orchestrator:
         """What the actors work with, on the running loop."""
@@ -163,7 +164,7 @@ def openai_model(settings: OrchestratorSettings) -> ModelClient:
 
 def setup() -> None:
     """Sets the process's broker up for the stock `dramatiq` command."""
-    settings = OrchestratorSettings()
+    settings = load_settings(OrchestratorSettings)
     broker = build_broker(settings, middleware=(AsyncIO(),))
     dramatiq.set_broker(broker)
     OrchestratorActors(broker, settings)

@@ -114,7 +114,9 @@ def answer_from_completion(completion: Any) -> ModelAnswer:
             completion_tokens=usage.get("completion_tokens"),
         )
     except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ModelUnavailable(f"the endpoint's answer is no chat completion: {type(error).__name__}: {error}") from error
+        raise ModelUnavailable(
+            f"the endpoint's answer is no chat completion: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _arguments(value: Any) -> str:

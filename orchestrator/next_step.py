@@ -78,8 +78,8 @@ def next_step(answer: ModelAnswer, situation: TurnSituation) -> Step:
             message = f"the model answered {why}: its token limit was used up; raise max_completion_tokens"
             return Fail(JobError(code="model_answer", message=message))
         return TryAgain(f"the model answered {why}")
-    message = {"role": "assistant", "content": answer.content, "refusal": answer.refusal}
-    return Finish(assistant_message=_json({k: v for k, v in message.items() if v is not None}), answer=text)
+    said = {"role": "assistant", "content": answer.content, "refusal": answer.refusal}
+    return Finish(assistant_message=_json({k: v for k, v in said.items() if v is not None}), answer=text)
 
 
 def _limit_reached(answer: ModelAnswer, situation: TurnSituation) -> Fail | None:
@@ -87,15 +87,21 @@ def _limit_reached(answer: ModelAnswer, situation: TurnSituation) -> Fail | None
     if situation.turn >= limits.turns:
         return _limit("turns", f"the model still asked for tools in turn {situation.turn}, the last of {limits.turns}")
     if asked > limits.calls_per_turn:
-        return _limit("calls_per_turn", f"the model asked for {asked} calls in one turn; {limits.calls_per_turn} are allowed")
+        return _limit(
+            "calls_per_turn", f"the model asked for {asked} calls in one turn; {limits.calls_per_turn} are allowed"
+        )
     if situation.calls_used + asked > limits.calls:
         used = situation.calls_used
-        return _limit("calls", f"the model asked for {asked} more calls after {used}; {limits.calls} are allowed in all")
+        return _limit(
+            "calls", f"the model asked for {asked} more calls after {used}; {limits.calls} are allowed in all"
+        )
     return None
 
 
 def _limit(name: str, what: str) -> Fail:
-    return Fail(JobError(code=f"limit_{name}", message=f"{what}; hand the job in with a higher limits.{name} if that is right"))
+    return Fail(
+        JobError(code=f"limit_{name}", message=f"{what}; hand the job in with a higher limits.{name} if that is right")
+    )
 
 
 def _call_tools(answer: ModelAnswer, situation: TurnSituation) -> CallTools:

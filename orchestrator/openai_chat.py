@@ -7,7 +7,7 @@ retries are off: `retry_policy` is the one place that decides.
 
 import json
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import openai
 
@@ -43,8 +43,8 @@ class OpenAIChat:
             completion = await self._client.post(
                 "/chat/completions",
                 content=request_body(request),
-                cast_to=cast("type[object]", object),
-                options={"timeout": timeout_s, "headers": {"Content-Type": "application/json"}},
+                cast_to=object,
+                options=_options(timeout_s),
             )
         except openai.APIStatusError as error:
             raise _status_error(error) from error
@@ -64,6 +64,10 @@ class OpenAIChat:
         await self._client.close()
 
 
+def _options(timeout_s: float) -> openai.RequestOptions:
+    return {"timeout": timeout_s, "headers": {"Content-Type": "application/json"}}
+
+
 def request_body(request: ModelRequest) -> bytes:
     """The request as JSON. The messages go in as they are kept."""
     parts = [f'{{"model":{json.dumps(request.model)},"messages":[{",".join(request.messages)}]']
@@ -79,9 +83,7 @@ def request_body(request: ModelRequest) -> bytes:
 
 
 def _tools_json(tools: Sequence[ToolSpecification]) -> str:
-    functions = [
-        {"name": tool.name, "description": tool.description, "parameters": tool.parameters} for tool in tools
-    ]
+    functions = [{"name": tool.name, "description": tool.description, "parameters": tool.parameters} for tool in tools]
     return json.dumps([{"type": "function", "function": function} for function in functions])
 
 

@@ -30,8 +30,8 @@ class GiveUp:
 def decide(error: ModelError, *, attempt: int, max_attempts: int, spread: float | None = None) -> TryAfter | GiveUp:
     """Whether and when to try again.
 
-    The delay doubles from one second to a minute, with full jitter over its upper half, so that jobs which failed together
-    do not come back together; an endpoint's Retry-After is the least.
+    The delay doubles from one second to a minute, with full jitter over its upper half, so that jobs which failed
+    together do not come back together; an endpoint's Retry-After is the least.
 
     Args:
         error: What happened.

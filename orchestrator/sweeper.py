@@ -1,4 +1,7 @@
-"""Looking, now and then, for jobs that no message will wake any more. One process of the deployment does it at a time."""
+"""Looking, now and then, for jobs that no message will wake any more.
+
+One process of the deployment does it at a time.
+"""
 
 import asyncio
 from datetime import timedelta
@@ -20,7 +23,7 @@ async def sweep_for_ever(runner: AsyncCommandRunner, *, namespace: str, interval
             if await runner.run(_take_round(namespace, interval)):
                 await sweep_once(runner)
         # A boundary: whatever goes wrong with one round must not end the sweeping of this process.
-        except Exception:
+        except Exception:  # noqa: BLE001
             _log.exception("a sweep failed")
 
 

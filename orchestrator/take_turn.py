@@ -243,4 +243,6 @@ def _known_ids(answer: ModelAnswer, claim: TurnClaimed) -> frozenset[str]:
     """Which of the new calls' ids occur in the conversation already. Where in it does not matter: a false alarm only
     gives a call a new id.
     """
-    return frozenset(call.id for call in answer.calls if call.id and any(call.id in message for message in claim.messages))
+    return frozenset(
+        call.id for call in answer.calls if call.id and any(call.id in message for message in claim.messages)
+    )

@@ -10,6 +10,6 @@ The order in which data flows through these files:
 6. `events`: what happened, in order;
 7. `job_result`: how a job ended.
 
-`wire` holds what all of them share: the base class, the schema version and the ids. `generate` writes their JSON Schemas
-to `schemas/json/`. This package knows neither Redis, nor Dramatiq, nor OpenTelemetry.
+`wire` holds what all of them share: the base class, the schema version and the ids. `generate` writes their JSON
+Schemas to `schemas/json/`. This package knows neither Redis, nor Dramatiq, nor OpenTelemetry.
 """

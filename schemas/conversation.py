@@ -1,4 +1,5 @@
-"""The messages of a conversation, in OpenAI's chat format, and the rules that make a list of them acceptable to a model.
+"""The messages of a conversation, in OpenAI's chat format, and the rules that make a list of them acceptable to a
+model.
 
 Source: the `messages` of https://platform.openai.com/docs/api-reference/chat/create.
 """

@@ -1,7 +1,7 @@
 """The actor of the worker pools, and the broker it is declared on.
 
-`trunkline worker --pool NAME` runs it on an event loop; the stock command does so on threads, for all pools whose tools it
-finds, or for those that its `--queues` names:
+`trunkline worker --pool NAME` runs it on an event loop; the stock command does so on threads, for all pools whose tools
+it finds, or for those that its `--queues` names:
 
     dramatiq workers.app:setup
 """
@@ -15,10 +15,11 @@ from dramatiq.middleware import AsyncIO, Middleware
 from ledger.catalogue import PUBLISH_INTERVAL, publish_tools
 from messaging.broker import TrunklineBroker
 from messaging.command_runner import AsyncCommandRunner, PipeliningRunner
+from messaging.connections import async_client, blocking_client
 from messaging.delivery import current_delivery
 from messaging.envelopes import open_envelope
 from messaging.queue_commands import Pulse
-from messaging.connections import async_client, blocking_client
+from messaging.settings import load_settings
 from schemas.envelope import CallEnvelope
 from schemas.wire import SCHEMA_VERSION
 from workers.perform import CallPerformer
@@ -55,9 +56,7 @@ class WorkerActors:
         self._runner = runner
         self._performer: CallPerformer | None = None
         pools = registry.pools()
-        dramatiq.actor(
-            self.perform_tool_call, actor_name="perform_tool_call", queue_name=pools[0], broker=broker
-        )
+        dramatiq.actor(actor_name="perform_tool_call", queue_name=pools[0], broker=broker)(self.perform_tool_call)
         for pool in pools[1:]:
             broker.declare_queue(pool)
 
@@ -118,10 +117,8 @@ def build_broker(
 
 def setup() -> None:
     """Sets the process's broker up for the stock `dramatiq` command."""
-    settings = WorkerSettings()
-    registry = ToolRegistry.load(
-        modules=settings.tool_modules, pools=None if settings.pool is None else settings.pool.split(",")
-    )
+    settings = load_settings(WorkerSettings)
+    registry = ToolRegistry.load(modules=settings.tool_modules, pools=settings.pools)
     broker = build_broker(settings, registry, middleware=(AsyncIO(),))
     dramatiq.set_broker(broker)
     WorkerActors(broker, settings, registry)

@@ -87,7 +87,9 @@ class ToolRunner:
                 call = loop.create_task(_run_async(tool.function, arguments, tool.is_generator, report))
             else:
                 call = loop.create_task(
-                    self.threads.run(lambda: _run_sync(tool.function, arguments, tool.is_generator, report, cancellation))
+                    self.threads.run(
+                        lambda: _run_sync(tool.function, arguments, tool.is_generator, report, cancellation)
+                    )
                 )
         attempt.delivery.on_cancel(lambda: loop.call_soon_threadsafe(call.cancel))
         try:
@@ -165,7 +167,7 @@ class _ProgressReporter:
             message=progress.message,
             fraction=progress.fraction,
         )
-        task = self._loop.create_task(self._runner.run(command))  # type: ignore[arg-type]  # a coroutine, by protocol
+        task = self._loop.create_task(self._runner.run(command))
         self._sending.add(task)
         task.add_done_callback(self._sent)
 

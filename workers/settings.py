@@ -11,7 +11,7 @@ class WorkerSettings(DeploymentSettings):
     """Read once at the entry of a worker process and passed down."""
 
     pool: str | None = None
-    """The pool to serve. The command line's `--pool` sets it; the stock `dramatiq` command serves all pools without."""
+    """The pool to serve, or several, separated by commas; all whose tools are found by default."""
     tools: str = ""
     """Modules with tools of your own, separated by commas."""
     calls_at_once: int = Field(8, ge=1, le=10_000)
@@ -22,6 +22,11 @@ class WorkerSettings(DeploymentSettings):
     """A larger result is an error outcome."""
     stop_timeout: Duration = timedelta(seconds=30)
     """How long calls in flight may go on after a stop before they are given back."""
+
+    @property
+    def pools(self) -> tuple[str, ...] | None:
+        """The pools to serve, or None for all whose tools are found."""
+        return None if self.pool is None else tuple(name.strip() for name in self.pool.split(","))
 
     @property
     def tool_modules(self) -> tuple[str, ...]:

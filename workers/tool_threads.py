@@ -1,4 +1,4 @@
-"""Threads for tools that are plain functions. A thread whose call nobody waits for any more is replaced, not waited for."""
+"""Threads for tools that are plain functions. A thread whose call nobody waits for any more is replaced."""
 
 import asyncio
 import contextvars

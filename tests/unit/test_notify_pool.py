@@ -1,4 +1,4 @@
-"""The notify pool: what is checked before the deed, what the outbox records, and what an unsafe tool says of a failure."""
+"""The notify pool: what is checked before the deed, what the outbox records, what is said of a failure."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 
 from schemas.caller import Caller
 from workers.context import ToolContext
-from workers.errors import ArgumentsRejected, NotDone
+from workers.errors import ArgumentsRejected, CallCancelled, NotDone
 from workers.pools.database import AnswerLost, DatabaseNotReached, Row
 from workers.pools.notify import tools
 from workers.pools.notify.outbox import NotifySettings, Outbox, open_outbox
@@ -181,6 +181,12 @@ def test_a_message_that_cannot_be_delivered_is_rejected(
 
 
 # What is said of a failure
+
+
+def test_a_call_that_nobody_waits_for_any_more_does_nothing(outbox: Outbox) -> None:
+    with pytest.raises(CallCancelled):
+        tools.send_message("sms", "+15125550100", "late", context=ToolContext.for_test(cancelled=True))
+    assert entries(outbox) == []
 
 
 def test_an_outbox_that_is_locked_for_too_long_is_not_done(

@@ -12,14 +12,13 @@ from trunkline.offline_model.json_values import Json
 from trunkline.offline_model.mention import NUMERIC, Mention
 from trunkline.offline_model.offered import Parameter
 from trunkline.offline_model.vocabulary import ENUM_ALIASES, NO_WORDS, STOP_WORDS, YES_WORDS, alike
-from trunkline.offline_model.words import Word, name_parts, stem
+from trunkline.offline_model.words import Word, name_parts, stem, stem_set, word_set
 
-_EMPTY_FLAGS: Final = frozenset(
-    stem(word)
-    for word in "is has have include includes with use uses enable enabled allow allowed should want only show on active".split()
+_EMPTY_FLAGS: Final = stem_set(
+    "is has have include includes with use uses enable enabled allow allowed should want only show on active"
 )
-_NEGATIONS: Final = frozenset("no not without don't doesn't exclude excluding disable non never off isn't".split())
-_SETTERS: Final = frozenset("turn turned switch switched set put be to is mode".split())
+_NEGATIONS: Final = word_set("no not without don't doesn't exclude excluding disable non never off isn't")
+_SETTERS: Final = word_set("turn turned switch switched set put be to is mode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ def _is_meant(run: list[Word], before: Word | None, after: list[Word], parameter
         return True
     if len(text) == 1 and text.isalpha():
         return text.isupper() and (before is None or before.text == "°" or before.text.isdigit() or text not in "IA")
-    if run[0].plain not in STOP_WORDS and not (run[0].plain in ("on", "off")):
+    if run[0].plain not in STOP_WORDS and run[0].plain not in ("on", "off"):
         return True
     neighbours = [word for word in (before, *after) if word is not None]
     named = any(alike(word.stem, part) for word in neighbours for part in parameter.stems)

@@ -16,7 +16,7 @@ from trunkline.offline_model.mention import Kind, Mention, masked, preposition_b
 from trunkline.offline_model.names import read_names, read_places
 from trunkline.offline_model.quantities import read_quantities
 from trunkline.offline_model.vocabulary import CLAUSE_OPENERS, PHRASES, PREAMBLE, REQUEST_OPENERS, STOP_WORDS
-from trunkline.offline_model.words import Word, split_words
+from trunkline.offline_model.words import Word, split_words, word_set
 
 _SENTENCE = re.compile(r"(?<=[.!?])[\"'”)]*\s+(?=\S)|\n+|;\s*")
 _JOINT = re.compile(
@@ -32,8 +32,8 @@ _WISH = re.compile(
     r"\b(?:want|need|like|looking for|wonder|curious|love|interested|help|planning|trying|remind|must|please|wish)\b",
     re.IGNORECASE,
 )
-_SUBJECTS: Final = frozenset(
-    "i it this that the we my our he she they there you your i'm it's that's i've we're nice great thanks thank".split()
+_SUBJECTS: Final = word_set(
+    "i it this that the we my our he she they there you your i'm it's that's i've we're nice great thanks thank"
 )
 
 

@@ -143,7 +143,9 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], _Reading], ...]] = tuple(
         (r"noon|midnight", _clock_word, False),
     )
 )
-_BARE_HOUR = re.compile(r"\s*,?\s*(?:at|@)\s+(?P<hour>\d{1,2})(?![\w:%]|[.,]\d|\s*(?:%|percent|[ap]\.?m))", re.IGNORECASE)
+_BARE_HOUR = re.compile(
+    r"\s*,?\s*(?:at|@)\s+(?P<hour>\d{1,2})(?![\w:%]|[.,]\d|\s*(?:%|percent|[ap]\.?m))", re.IGNORECASE
+)
 _JOIN = re.compile(rf"[\s,{MASK}]*(?:(?:at|on|@|by|around|in the (?:morning|afternoon|evening))[\s,]*)?", re.IGNORECASE)
 
 
@@ -203,7 +205,7 @@ def _mention(text: str, start: int, end: int, moment: Moment) -> Mention:
 
 
 def _with_bare_hour(text: str, mention: Mention) -> Mention:
-    """"tomorrow at 3": the hour counts only because a date stands before it."""
+    """ "tomorrow at 3": the hour counts only because a date stands before it."""
     moment = mention.moment
     match = _BARE_HOUR.match(text, mention.end)
     if match is None or moment is None or moment.day is None or moment.clock is not None:

@@ -12,7 +12,9 @@ from trunkline.offline_model.offered import OfferedTool
 from trunkline.offline_model.vocabulary import ASKING_VERBS, EFFECT_VERBS, MILD_VERBS, PREAMBLE, alike
 from trunkline.offline_model.words import Word, stem, stems
 
-_NEGATED = re.compile(r"\b(?:don['’]?t|do not|never|without|no need to|not to|stop|avoid)\s+(?:\w+\s+){0,2}$", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"\b(?:don['’]?t|do not|never|without|no need to|not to|stop|avoid)\s+(?:\w+\s+){0,2}$", re.IGNORECASE
+)
 _WISHES: Final = frozenset({"want", "need", "like", "love"})
 _TO_VERB: Final = frozenset({"to", "please", "and", "then", "also", "me", "you", "now", "just"})
 

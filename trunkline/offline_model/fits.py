@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from trunkline.offline_model.dates import moment_value
 from trunkline.offline_model.json_values import Json
 from trunkline.offline_model.mention import Kind, Mention
 from trunkline.offline_model.offered import OfferedTool, Parameter
 from trunkline.offline_model.roles import Role
-from trunkline.offline_model.dates import moment_value
 from trunkline.offline_model.timezones import timezone_of
 from trunkline.offline_model.vocabulary import alike
-from trunkline.offline_model.words import stems
+from trunkline.offline_model.words import stems, word_set
 
 #: Roles that take running text.
 WORDED: Final = frozenset({Role.TEXT, Role.QUERY, Role.TITLE})
@@ -34,7 +34,7 @@ class Fit:
     facet: str = "whole"
 
 
-_BODIES = frozenset("body message text content note description sentence phrase comment input prompt".split())
+_BODIES = word_set("body message text content note description sentence phrase comment input prompt")
 _PLACE_PARTS = re.compile(
     r"^(?P<city>[^,\d]+?),?\s+(?P<state>[A-Z]{2}|[A-Z][a-z]+(?:\s[A-Z][a-z]+)?)?(?:\s*(?P<zip>\d{5}))?$"
 )
@@ -145,9 +145,16 @@ def _proper(parameter: Parameter, mention: Mention, tool: OfferedTool, now: date
     preposition, score = mention.preposition, 0.0
     match parameter.role:
         case Role.PLACE:
-            score = {"in": 1.6, "near": 1.6, "around": 1.6, "at": 1.4, "to": 1.3, "from": 1.3, "of": 1.2, "for": 1.2}.get(
-                preposition, 0.0 if preposition in ("with", "by", "named") else 0.9
-            )
+            score = {
+                "in": 1.6,
+                "near": 1.6,
+                "around": 1.6,
+                "at": 1.4,
+                "to": 1.3,
+                "from": 1.3,
+                "of": 1.2,
+                "for": 1.2,
+            }.get(preposition, 0.0 if preposition in ("with", "by", "named") else 0.9)
         case Role.PERSON:
             score = {"for": 1.2, "to": 1.1, "with": 1.3, "by": 1.4, "named": 1.5, "called": 1.4, "is": 1.2}.get(
                 preposition, 0.0 if preposition in ("in", "at", "near") else 0.85
@@ -178,8 +185,10 @@ def _language(parameter: Parameter, mention: Mention, tool: OfferedTool, now: da
     if parameter.role is not Role.LANGUAGE:
         return None
     description = parameter.description.lower()
-    short = parameter.schema.get("maxLength") in (2, "2") or "iso" in description or "code" in (
-        description.split() + list(parameter.parts)
+    short = (
+        parameter.schema.get("maxLength") in (2, "2")
+        or "iso" in description
+        or "code" in (description.split() + list(parameter.parts))
     )
     return _directed(parameter, mention, Fit(1.5, mention.currency if short else mention.text))
 

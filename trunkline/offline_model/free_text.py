@@ -13,14 +13,14 @@ from trunkline.offline_model.offered import Parameter
 from trunkline.offline_model.relevance import ARITHMETIC
 from trunkline.offline_model.roles import Role
 from trunkline.offline_model.vocabulary import ASKING_VERBS, STOP_WORDS
-from trunkline.offline_model.words import Word, stem
+from trunkline.offline_model.words import Word, stem, word_set
 
 Spans = Iterable[tuple[int, int]]
 
 #: Words that announce a text and are not part of it.
-_ANNOUNCERS: Final = frozenset(
+_ANNOUNCERS: Final = word_set(
     "text word words sentence phrase string following term query question topic message note content title name called"
-    " named titled saying about regarding string letters characters article spelled".split()
+    " named titled saying about regarding string letters characters article spelled"
 )
 _OPERATORS: Final = (
     (re.compile(r"\bplus\b", re.IGNORECASE), "+"),
@@ -65,7 +65,9 @@ def marked_text(parameter: Parameter, text: str) -> str | None:
         marks = "by"
     if marks is None:
         return None
-    match = re.search(rf"\b(?:{marks})\s+(?:the\s+(?=\S+\s+by\b))?(?P<value>[^,;.!?]+?){_MARK_END}", text, re.IGNORECASE)
+    match = re.search(
+        rf"\b(?:{marks})\s+(?:the\s+(?=\S+\s+by\b))?(?P<value>[^,;.!?]+?){_MARK_END}", text, re.IGNORECASE
+    )
     return match["value"].strip(" \"'“”") if match else None
 
 
@@ -92,7 +94,9 @@ def lower_case_place(clause: Clause, used: Spans) -> list[tuple[str, int, int]]:
     """Places written small: what follows "in", "near" or "for" up to the next function word ("in paris and london")."""
     hidden = _blotted(clause, used)
     for match in re.finditer(r"\b(?:in|near|around|at|for|to|of)\s+(?=[^\W\d_])", hidden, re.IGNORECASE):
-        run = re.match(r"(?:[^\W\d_][\w'’-]*)(?:(?:\s|,\s|,?\sand\s|,?\sor\s)[^\W\d_][\w'’-]*){0,5}", hidden[match.end() :])
+        run = re.match(
+            r"(?:[^\W\d_][\w'’-]*)(?:(?:\s|,\s|,?\sand\s|,?\sor\s)[^\W\d_][\w'’-]*){0,5}", hidden[match.end() :]
+        )
         if run is None:
             continue
         places = _place_names(run.group(), clause.start + match.end())
@@ -122,10 +126,10 @@ def _place_names(run: str, offset: int) -> list[tuple[str, int, int]]:
     return found
 
 
-_NO_PLACES: Final = frozenset(
+_NO_PLACES: Final = word_set(
     "general detail details total short morning afternoon evening night celsius fahrenheit kelvin degrees english metric"
     " imperial today tomorrow tonight weekend week month year summary brief particular order case fact advance sale rent"
-    " dollars euros usd eur time days hours minutes first".split()
+    " dollars euros usd eur time days hours minutes first"
 )
 
 

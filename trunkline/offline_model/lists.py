@@ -5,12 +5,13 @@ not know where a tool came from.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from trunkline.offline_model.choices import chosen_values
 from trunkline.offline_model.clauses import Clause
+from trunkline.offline_model.filling import Filled, Filling, Leaf, Scope
 from trunkline.offline_model.fits import WORDED, fit_mention
 from trunkline.offline_model.free_text import lower_case_place, object_of
 from trunkline.offline_model.json_values import Json
@@ -20,8 +21,8 @@ from trunkline.offline_model.offered import Parameter
 from trunkline.offline_model.roles import Role
 from trunkline.offline_model.schema_check import conforms
 
-if TYPE_CHECKING:  # the two modules fill each other's parameters
-    from trunkline.offline_model.arguments import Filled, Filler, Leaf
+#: Fills one object of an array from a part of the clause.
+FillItem = Callable[[Filling, Sequence[Parameter], Scope], Filled]
 
 _COORDINATED = re.compile(
     r"\s*(?:,\s*and|,\s*or|,|and|or|&|vs\.?|versus|/|,\s*&)\s*(?:(?:also|the|in|for|at|of|on)\s+)*", re.IGNORECASE
@@ -35,59 +36,57 @@ _SINGLE: Final = frozenset(
 MOST_VARIANTS: Final = 8
 
 
-def fill_lists(filler: "Filler") -> None:
+def fill_lists(filling: Filling, fill_item: FillItem) -> None:
     """Fills the array leaves that are still open."""
-    for leaf in filler.open_leaves(Role.ARRAY):
+    for leaf in filling.open_leaves(Role.ARRAY):
         items = leaf.parameter.items
         if items is None:
             continue
-        values = _items(filler, leaf, items)
+        values = _items(filling, leaf, items, fill_item)
         if values:
-            filler.put(leaf, values)
+            filling.put(leaf, values)
 
 
-def _items(filler: "Filler", leaf: "Leaf", items: Parameter) -> list[Json]:
+def _items(filling: Filling, leaf: Leaf, items: Parameter, fill_item: FillItem) -> list[Json]:
     if items.enum:
-        choices = (c for clause in filler.scope.own for c in chosen_values(items, clause.words, clause.mentions))
+        choices = (c for clause in filling.scope.own for c in chosen_values(items, clause.words, clause.mentions))
         return list(dict.fromkeys(str(choice.value) for choice in choices))
     if items.properties:
-        return _objects(filler, items) if leaf.required else []
+        return _objects(filling, items, fill_item) if leaf.required else []
     fitting = [
-        (mention, value) for mention in filler.mentions() if (value := _item(filler, items, mention)) is not None
+        (mention, value) for mention in filling.mentions() if (value := _item(filling, items, mention)) is not None
     ]
-    fitting = [(mention, value) for mention, value in fitting if not filler.is_used(mention)]
+    fitting = [(mention, value) for mention, value in fitting if not filling.is_used(mention.start, mention.end)]
     if not fitting and items.role in WORDED and items.type in ("string", "any") and leaf.required:
-        return _worded_items(filler, items)
+        return _worded_items(filling, items)
     if not leaf.required and items.numeric and len(fitting) < 2:
         return []
-    filler.spans.extend((mention.start, mention.end, "whole") for mention, _ in fitting)
+    filling.use(*((mention.start, mention.end) for mention, _ in fitting))
     return [value for _, value in fitting]
 
 
-def _item(filler: "Filler", items: Parameter, mention: Mention) -> Json | None:
+def _item(filling: Filling, items: Parameter, mention: Mention) -> Json | None:
     if mention.kind in NUMERIC and items.numeric:
-        fit = fit_number(replace(items, role=Role.NUMBER), mention, tool=filler.tool, text=filler.scope.text)
+        fit = fit_number(replace(items, role=Role.NUMBER), mention, tool=filling.tool, text=filling.scope.text)
         return fit.value if fit else None
     if items.type not in ("string", "any") or mention.kind in NUMERIC:
         return None
-    other = fit_mention(items, mention, tool=filler.tool, now=filler.scope.now)
+    other = fit_mention(items, mention, tool=filling.tool, now=filling.scope.now)
     return other.value if other is not None and conforms(other.value, items.schema) else None
 
 
-def _worded_items(filler: "Filler", items: Parameter) -> list[Json]:
+def _worded_items(filling: Filling, items: Parameter) -> list[Json]:
     """ "buy milk, eggs and bread": the object of the clause, taken apart."""
-    text = object_of(filler.scope.clause, items, used=filler.used_spans(), names=filler.scope.names)
+    text = object_of(filling.scope.clause, items, used=filling.used_spans(), names=filling.scope.names)
     return [part for part in _SEGMENT.split(text) if part] if text else []
 
 
-def _objects(filler: "Filler", items: Parameter) -> list[Json]:
+def _objects(filling: Filling, items: Parameter, fill_item: FillItem) -> list[Json]:
     """ "2 apples and 3 bananas": one object for each part of the clause that fills it."""
-    from trunkline.offline_model.arguments import Filler as ItemFiller  # noqa: PLC0415 -- see the top
-
     found: list[Json] = []
-    for segment in _segments(filler.scope.clause):
-        scope = replace(filler.scope, clause=segment, nearby=(), elsewhere=())
-        filled = ItemFiller(filler.tool, items.properties, scope, spans=list(filler.spans)).fill({})
+    for segment in _segments(filling.scope.clause):
+        scope = replace(filling.scope, clause=segment, nearby=(), elsewhere=())
+        filled = fill_item(filling, items.properties, scope)
         if filled.arguments and not filled.missing:
             found.append(filled.arguments)
     return found
@@ -109,57 +108,59 @@ def _segments(clause: Clause) -> Iterator[Clause]:
         start = match.end() if match else end
 
 
-def variants(filler: "Filler", filled: "Filled") -> tuple[dict[str, Json], ...]:
+def variants(filling: Filling, arguments: dict[str, Json]) -> tuple[dict[str, Json], ...]:
     """Further argument sets for the first parameter for which the text coordinates several values."""
-    for leaf in filler.leaves:
-        if len(leaf.path) != 1 or leaf.path not in filler.values:
+    for leaf in filling.leaves:
+        if len(leaf.path) != 1 or leaf.path not in filling.values:
             continue
-        values = _coordinated_values(filler, leaf)
-        name, first = leaf.path[0], filler.values[leaf.path]
+        values = _coordinated_values(filling, leaf)
+        name, first = leaf.path[0], filling.values[leaf.path]
         others = [value for value in values if value != first][: MOST_VARIANTS - 1]
         if others:
-            return tuple({**filled.arguments, name: value} for value in others)
+            return tuple({**arguments, name: value} for value in others)
     return ()
 
 
-def _coordinated_values(filler: "Filler", leaf: "Leaf") -> list[Json]:
+def _coordinated_values(filling: Filling, leaf: Leaf) -> list[Json]:
     if leaf.parameter.role is Role.ENUM:
-        return _coordinated_choices(filler, leaf)
-    source = filler.sources.get(leaf.path)
+        return _coordinated_choices(filling, leaf)
+    source = filling.sources.get(leaf.path)
     if source is None:
-        return _coordinated_places(filler, leaf)
+        return _coordinated_places(filling, leaf)
     if source.kind not in _SINGLE or source.bound:
         return []
-    if source.kind in NUMERIC and sum(other.parameter.numeric for other in filler.leaves) != 1:
+    if source.kind in NUMERIC and sum(other.parameter.numeric for other in filling.leaves) != 1:
         return []
-    row = _row(filler, source)
-    fitted = (_value(filler, leaf, mention) for mention in row)
+    row = _row(filling, source)
+    fitted = (_value(filling, leaf, mention) for mention in row)
     return [value for value in fitted if value is not None and conforms(value, leaf.parameter.schema)]
 
 
-def _row(filler: "Filler", source: Mention) -> list[Mention]:
+def _row(filling: Filling, source: Mention) -> list[Mention]:
     """The mentions of one kind that stand in a row with `source`: "Paris, London and Rome"."""
-    clause = next((c for c in filler.scope.own if source in c.mentions), filler.scope.clause)
+    clause = next((c for c in filling.scope.own if source in c.mentions), filling.scope.clause)
     alike = {Kind.PLACE, Kind.PROPER} if source.kind in (Kind.PLACE, Kind.PROPER) else {source.kind}
     row = [source]
     for mention in clause.mentions:
         gap = clause.text[row[-1].end - clause.start : mention.start - clause.start]
-        free = mention.kind in alike and mention.start >= row[-1].end and not filler.is_used(mention)
+        free = (
+            mention.kind in alike and mention.start >= row[-1].end and not filling.is_used(mention.start, mention.end)
+        )
         if free and _COORDINATED.fullmatch(gap):
             row.append(mention)
     return row
 
 
-def _value(filler: "Filler", leaf: "Leaf", mention: Mention) -> Json | None:
+def _value(filling: Filling, leaf: Leaf, mention: Mention) -> Json | None:
     if mention.kind in NUMERIC and leaf.parameter.numeric:
-        fit = fit_number(leaf.parameter, replace(mention, bound=None), tool=filler.tool, text=filler.scope.text)
+        fit = fit_number(leaf.parameter, replace(mention, bound=None), tool=filling.tool, text=filling.scope.text)
         return fit.value if fit else None
-    other = fit_mention(leaf.parameter, mention, tool=filler.tool, now=filler.scope.now)
+    other = fit_mention(leaf.parameter, mention, tool=filling.tool, now=filling.scope.now)
     return other.value if other else None
 
 
-def _coordinated_choices(filler: "Filler", leaf: "Leaf") -> list[Json]:
-    for clause in filler.scope.own:
+def _coordinated_choices(filling: Filling, leaf: Leaf) -> list[Json]:
+    for clause in filling.scope.own:
         choices = chosen_values(leaf.parameter, clause.words, clause.mentions)
         if len(choices) > 1 and leaf.parameter.direction is None:
             gaps = (
@@ -171,9 +172,9 @@ def _coordinated_choices(filler: "Filler", leaf: "Leaf") -> list[Json]:
     return []
 
 
-def _coordinated_places(filler: "Filler", leaf: "Leaf") -> list[Json]:
+def _coordinated_places(filling: Filling, leaf: Leaf) -> list[Json]:
     if leaf.parameter.role is not Role.PLACE:
         return []
-    places = lower_case_place(filler.scope.clause, [])
+    places = lower_case_place(filling.scope.clause, [])
     names: list[Json] = [name for name, _, _ in places]
-    return names if filler.values[leaf.path] in names else []
+    return names if filling.values[leaf.path] in names else []

@@ -10,7 +10,7 @@ from datetime import date, time
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias
 
-from trunkline.offline_model.words import stems
+from trunkline.offline_model.words import stems, word_set
 
 #: Stands in a masked text where something has been read already; no reader's pattern matches it.
 MASK: Final = "\ufffc"
@@ -74,11 +74,11 @@ class Mention:
     """ISO code of a sum of money or of a currency; of a language its ISO code."""
 
 
-_PREPOSITIONS = frozenset(
+_PREPOSITIONS = word_set(
     "in near around at from to into for of on by with about until till as via between starting start through named"
-    " called titled under over before after is since than onto speak".split()
+    " called titled under over before after is since than onto speak"
 )
-_SKIPPED = frozenset("the a an my our your city state town zip code area user customer mr mrs ms dr".split())
+_SKIPPED = word_set("the a an my our your city state town zip code area user customer mr mrs ms dr")
 _WORD_BEFORE = re.compile(r"[\w'’#=:]+|[:=#]")
 
 

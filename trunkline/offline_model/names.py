@@ -17,6 +17,7 @@ from trunkline.offline_model.mention import (
 )
 from trunkline.offline_model.quantities import CURRENCY_NAMES
 from trunkline.offline_model.vocabulary import CLAUSE_OPENERS, STOP_WORDS
+from trunkline.offline_model.words import word_set
 
 LANGUAGES: Final = {
     "english": "en", "french": "fr", "german": "de", "spanish": "es", "italian": "it", "portuguese": "pt",
@@ -36,7 +37,9 @@ _LONG_STATE = (
     "|USA|Canada|England|Japan|India|Australia|Mexico|Brazil"
 )
 _CAP = r"[A-ZÀ-ÖØ-Þ][\w'’.&-]*"
-_STREET = r"(?:St|Street|Ave|Avenue|Rd|Road|Blvd|Boulevard|Ln|Lane|Dr|Drive|Way|Ct|Court|Pl|Place|Sq|Square|Terrace)\b\.?"
+_STREET = (
+    r"(?:St|Street|Ave|Avenue|Rd|Road|Blvd|Boulevard|Ln|Lane|Dr|Drive|Way|Ct|Court|Pl|Place|Sq|Square|Terrace)\b\.?"
+)
 _PLACE = re.compile(
     rf"(?P<street>\b\d+\s+(?:{_CAP}\s+){{0,3}}?{_STREET}(?:,\s*{_CAP}(?:\s{_CAP}){{0,2}}(?:,\s*(?:{_STATE})\b)?)?"
     r"(?:\s+\d{5}\b)?)"
@@ -46,13 +49,11 @@ _PLACE = re.compile(
 )
 _LANGUAGE = re.compile(rf"\b(?:{'|'.join(LANGUAGES)})\b", re.IGNORECASE)
 _CURRENCY = re.compile(rf"(?<!\w)(?:{'|'.join(CURRENCY_NAMES)}|bitcoin|btc)(?!\w)", re.IGNORECASE)
-_PROPER = re.compile(
-    rf"(?<![\w.@/{MASK}]){_CAP}(?:(?:\s(?:of|de|la|the|von|van|da|del|di|and\sthe))?\s{_CAP})*"
-)
+_PROPER = re.compile(rf"(?<![\w.@/{MASK}]){_CAP}(?:(?:\s(?:of|de|la|the|von|van|da|del|di|and\sthe))?\s{_CAP})*")
 #: Capitalised words that are no names; what is read elsewhere is masked already.
-_NOT_NAMES = frozenset(
+_NOT_NAMES = word_set(
     "i i'm i'd i'll i've usd eur gbp am pm url id api json html ok hi hello hey dear tv faq pdf sql celsius fahrenheit"
-    " january february march april june july august september october november december".split()
+    " january february march april june july august september october november december"
 )
 
 

@@ -13,15 +13,13 @@ from trunkline.offline_model.mention import Kind, Mention
 from trunkline.offline_model.offered import OfferedTool, Parameter
 from trunkline.offline_model.roles import TIME_UNITS, Role
 from trunkline.offline_model.vocabulary import WEAK_NOUNS, alike
-from trunkline.offline_model.words import stem
+from trunkline.offline_model.words import stem, stem_set
 
-_BOUND_STEMS: Final = frozenset(
-    stem(word) for word in "min minimum max maximum lower upper least most low high lowest highest floor ceiling cap".split()
+_BOUND_STEMS: Final = stem_set(
+    "min minimum max maximum lower upper least most low high lowest highest floor ceiling cap"
 )
-_PASSED_OVER: Final = frozenset(stem(word) for word in "of is = the a an be to at are equals equal : about only".split())
-_ENDS_NAME: Final = frozenset(
-    stem(word) for word in "with and for in over on by or from between + * / plus minus times under below above".split()
-)
+_PASSED_OVER: Final = stem_set("of is = the a an be to at are equals equal : about only")
+_ENDS_NAME: Final = stem_set("with and for in over on by or from between + * / plus minus times under below above")
 _FRACTION = re.compile(r"\bfraction\b|\bdecimal\b|\b0\.\d+|between 0 and 1|\b0 to 1\b", re.IGNORECASE)
 _LIMITERS: Final = frozenset({"top", "first", "last", "only", "best", "most"})
 
@@ -64,7 +62,7 @@ def _labelled(parameter: Parameter, mention: Mention, text: str) -> bool:
 
 
 def _named(parameter: Parameter, mention: Mention) -> float:
-    """"interest rate of 6.5": how much of the parameter's name stands before the number."""
+    """ "interest rate of 6.5": how much of the parameter's name stands before the number."""
     near: list[str] = []
     for word in reversed(mention.before):
         if word in _PASSED_OVER and not near:
@@ -80,7 +78,7 @@ def _named(parameter: Parameter, mention: Mention) -> float:
 
 
 def _unit(parameter: Parameter, mention: Mention) -> float | None:
-    """"3 bedrooms": whether the words after the number are the parameter's; None if they speak against it."""
+    """ "3 bedrooms": whether the words after the number are the parameter's; None if they speak against it."""
     for index, word in enumerate(mention.unit):
         best = max((alike(word, name) for name in parameter.stems - _BOUND_STEMS), default=0.0)
         if best:
@@ -128,16 +126,14 @@ def _kind(parameter: Parameter, mention: Mention, tool: OfferedTool, linked: boo
 
 
 def _count(mention: Mention, tool: OfferedTool) -> float:
-    """"two dice" for a tool that rolls dice; "top 5"."""
+    """ "two dice" for a tool that rolls dice; "top 5"."""
     if mention.before and mention.before[-1] in _LIMITERS:
         return 1.0
     nouns = frozenset(stem(part) for part in tool.parts)
     return 1.0 if any(alike(word, noun) for word in mention.unit[:2] for noun in nouns) else 0.0
 
 
-def _bound(
-    parameter: Parameter, mention: Mention, tool: OfferedTool, named: float, linked: float
-) -> float | None:
+def _bound(parameter: Parameter, mention: Mention, tool: OfferedTool, named: float, linked: float) -> float | None:
     """Whether minimum and maximum agree; None if they contradict each other."""
     if parameter.bound is None:
         if mention.bound is None:

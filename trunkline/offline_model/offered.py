@@ -74,9 +74,7 @@ def _properties(schema: Mapping[str, Json], root: Mapping[str, Json], depth: int
     if not isinstance(properties, dict) or depth > _DEEPEST:
         return ()
     names = required if isinstance(required, list) else []
-    return tuple(
-        _parameter(name, item, root, required=name in names, depth=depth) for name, item in properties.items()
-    )
+    return tuple(_parameter(name, item, root, required=name in names, depth=depth) for name, item in properties.items())
 
 
 def _parameter(name: str, schema: Json, root: Mapping[str, Json], *, required: bool, depth: int) -> Parameter:

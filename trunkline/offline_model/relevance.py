@@ -182,7 +182,7 @@ def _profile(tool: OfferedTool) -> Profile:
                 others[word] = max(others.get(word, 0.0), _ENUM)
     described = [word for word in _description_stems(tool.description) if word not in others]
     damping = min(1.0, math.sqrt(12 / max(1, len(described))))
-    others.update({word: _DESCRIPTION * damping for word in described})
+    others.update(dict.fromkeys(described, _DESCRIPTION * damping))
     others = {word: weight for word, weight in others.items() if word not in names}
     return Profile(tool, names, others, effect_verbs(tool))
 
@@ -249,7 +249,9 @@ def choose(clause: Clause, catalogue: Catalogue, fillable: Fillable) -> list[Mat
     """
     chosen: list[Match] = []
     taken: frozenset[int] = frozenset()
-    while matches := [match for match in catalogue.matches(clause, taken) if match.tool not in {m.tool for m in chosen}]:
+    while matches := [
+        match for match in catalogue.matches(clause, taken) if match.tool not in {m.tool for m in chosen}
+    ]:
         near = [match for match in matches if match.rank >= 0.6 * matches[0].rank]
         best = next((match for match in near if fillable(match)), matches[0])
         if not clause.asks and not fillable(best):

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from trunkline.offline_model.mention import Bound
+from trunkline.offline_model.words import word_set
 
 Direction = Literal["from", "to"]
 
@@ -50,26 +51,26 @@ TIME_UNITS: Final = {
     "week": 604800.0, "month": 2629800.0, "year": 31557600.0,
 }  # fmt: skip
 
-_MONEY = frozenset(
+_MONEY = word_set(
     "price cost amount budget income salary payment value debt debts rent fee fees total principal loan balance usd"
-    " dollars eur revenue wage deposit mortgage bill tip savings expenses spend cash money subtotal".split()
+    " dollars eur revenue wage deposit mortgage bill tip savings expenses spend cash money subtotal"
 )
-_PERCENT = frozenset("percent percentage pct rate interest apr discount margin share ratio tax vat".split())
-_DURATION = frozenset("duration delay interval timeout length wait term period minutes seconds hours days".split())
-_COUNT = frozenset(
-    "count n num number quantity qty limit size times amount max_results results top k repeat copies rolls many".split()
+_PERCENT = word_set("percent percentage pct rate interest apr discount margin share ratio tax vat")
+_DURATION = word_set("duration delay interval timeout length wait term period minutes seconds hours days")
+_COUNT = word_set(
+    "count n num number quantity qty limit size times amount max_results results top k repeat copies rolls many"
 )
-_PLACES = frozenset(
+_PLACES = word_set(
     "city location place address town country state region area zip zipcode postal postcode destination origin airport"
-    " neighborhood neighbourhood venue restaurant street county district where departure arrival station".split()
+    " neighborhood neighbourhood venue restaurant street county district where departure arrival station"
 )
-_MOMENTS = frozenset(
+_MOMENTS = word_set(
     "date day when deadline due datetime start end time begin checkin checkout departure arrival at until since"
-    " birthday birthdate timestamp expires starts ends".split()
+    " birthday birthdate timestamp expires starts ends"
 )
-_PERSONS = frozenset(
+_PERSONS = word_set(
     "person customer guest attendee contact client patient employee author artist buyer seller owner user assignee"
-    " participant host speaker student visitor".split()
+    " participant host speaker student visitor"
 )
 _STRING_ROLES: Final[tuple[tuple[frozenset[str], Role], ...]] = (
     (frozenset({"email", "mail"}), Role.EMAIL),

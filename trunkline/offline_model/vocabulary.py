@@ -5,11 +5,10 @@ Everything here is data that bridges how people ask and how tools are named. It 
 
 from typing import Final
 
-from trunkline.offline_model.words import stem
+from trunkline.offline_model.words import stem, stem_set, word_set
 
 #: Words that say nothing about what is wanted. Lower case, as written.
-STOP_WORDS: Final = frozenset(
-    """
+STOP_WORDS: Final = word_set("""
     a an the this that these those it its it's them they their there here i i'm i'd i'll i've me my mine myself we us
     our you your yours he him his she her who whom whose what which when where why how is are am was were be been being
     do does did don't doesn't didn't done have has had having can can't could couldn't will won't would wouldn't shall
@@ -22,36 +21,27 @@ STOP_WORDS: Final = frozenset(
     give gives given gave tell tells told know knows say says said show shows shown see ask help helps make makes look
     looks using use used able first next finally last because since until while though much many there's else
     currently today's afterwards later soon
-    """.split()
-)
+    """)
 
 #: Verbs of asking, which say that something is wanted but not what: stems.
-ASKING_VERBS: Final = frozenset(
-    stem(word)
-    for word in """
+ASKING_VERBS: Final = stem_set("""
     get fetch find search look lookup retrieve query list show tell give calculate compute determine estimate check
     read load display work what is can will do run make let see want need know use perform execute evaluate process
     handle
-    """.split()
-)
+    """)
 
 #: Of those, the ones so common that even a tool named by them alone is not meant.
-EMPTY_VERBS: Final = frozenset(
-    stem(word) for word in "get tell give make do run let see want need know use can will is what work perform".split()
-)
+EMPTY_VERBS: Final = stem_set("get tell give make do run let see want need know use can will is what work perform")
 
 #: Nouns too general to tell one tool from another: stems.
-WEAK_NOUNS: Final = frozenset(
-    stem(word)
-    for word in """
+WEAK_NOUNS: Final = stem_set("""
     text string number value data info information current tool function item result detail details name api object
     list array input output content type new for by to of and the from with in on a an or at as is it its all one two
     given return returns returned user based specific provide provides optional default parameter example e g etc i
     please must should can will be are that this which when if per any each only not no more than into using used
     amount total simple sample demo test my your single multiple several some other also available full short long
     time now today good help plain real like
-    """.split()
-)
+    """)
 
 #: Names for one thing: a word of a request matches a tool's word of the same line, a little weaker than itself.
 _SYNONYM_LINES: Final = """
@@ -179,55 +169,45 @@ PHRASES: Final[dict[tuple[str, ...], str]] = {
 }
 
 #: Verbs whose tool changes something outside: stems. Such a tool is called only when the text asks for the act.
-EFFECT_VERBS: Final = frozenset(
-    stem(word)
-    for word in """
+EFFECT_VERBS: Final = stem_set("""
     send schedule book delete remove create update cancel pay transfer buy purchase order post publish write email mail
     notify submit reserve deploy restart reboot kill stop start drop reset archive upload refund charge invite approve
     reject move rename edit modify enable disable turn lock unlock erase wipe place sell trade withdraw deposit register
     unregister subscribe unsubscribe message text dial invoice set control switch merge close open assign grant revoke
     ban block save insert append commit push install uninstall terminate shutdown launch trigger broadcast remind dm
     share sign log record execute store add tweet reply forward print shut wire call rotate purge truncate
-    """.split()
-)
+    """)
 
 #: Of those, the ones that are as often harmless: a tool named by them has an effect only if it takes more than numbers.
-MILD_VERBS: Final = frozenset(
-    stem(word)
-    for word in "add start stop log execute order record call print text rotate share truncate sign open close".split()
+MILD_VERBS: Final = stem_set(
+    "add start stop log execute order record call print text rotate share truncate sign open close"
 )
 
 #: What may stand before a verb that is asked for.
-PREAMBLE: Final = frozenset(
-    """
+PREAMBLE: Final = word_set("""
     please can could would will you kindly then and also now next finally i want need i'd we'd like we to let us let's
     lets go ahead just ok okay hi hello hey great thanks thank after that afterwards so for me help yes sure once done
     second third lastly first too immediately quickly directly right away well might want love my assistant
-    """.split()
-)
+    """)
 
 #: Words that open a request.
-REQUEST_OPENERS: Final = frozenset(
-    """
+REQUEST_OPENERS: Final = word_set("""
     what what's whats who who's where where's when when's which how how's why is are can could would will do does did
     please tell give show find get let's lets i'd compare explain list describe check need should has have
-    """.split()
-)
+    """)
 
 #: Verbs that open a clause, besides the first words of the tools' own names.
-CLAUSE_OPENERS: Final = frozenset(
-    """
+CLAUSE_OPENERS: Final = word_set("""
     what what's whats who where when which how why tell give show find get please also then let calculate compute
     convert translate search look check list fetch compare explain summarize summarise schedule book send email message
     notify delete remove create update cancel add multiply divide subtract roll reverse flip set turn remind play
     order buy write read open save count generate estimate define describe draw pick choose make tweet post call text
     print lookup download upload start stop can could would will should is are do does
-    """.split()
-)
+    """)
 
 #: Words that mean yes or no after a parameter's name.
-YES_WORDS: Final = frozenset("true yes on enabled".split())
-NO_WORDS: Final = frozenset("false no off disabled".split())
+YES_WORDS: Final = word_set("true yes on enabled")
+NO_WORDS: Final = word_set("false no off disabled")
 
 #: Spellings of enum values that are not inflections of each other.
 ENUM_ALIASES: Final[dict[str, tuple[str, ...]]] = {

@@ -84,6 +84,16 @@ def stems(text: str) -> tuple[str, ...]:
     return tuple(stem(m.group()) for m in _WORD.finditer(text))
 
 
+def word_set(text: str) -> frozenset[str]:
+    """The set of the words of a list written as plain text; how word lists are spelled in this package."""
+    return frozenset(text.split())
+
+
+def stem_set(text: str) -> frozenset[str]:
+    """The set of the stems of a list written as plain text."""
+    return frozenset(stem(word) for word in text.split())
+
+
 def name_parts(name: str) -> tuple[str, ...]:
     """The lower-case parts of an identifier: `search_properties`, `searchProperties` and `search-properties` alike."""
     return tuple(part.lower() for chunk in re.split(r"[\W_]+", name) for part in _CAMEL.split(chunk) if part)

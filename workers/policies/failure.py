@@ -42,7 +42,7 @@ async def answer_failure(attempt: Attempt, proceed: Proceed) -> Ended:
         _log.warning("a tool exceeded its time limit", limit_s=error.limit_s)
         return _failed(attempt, error, "timed_out")
     # The boundary around a tool: it may raise anything, and none of it may reach the worker.
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         _log.warning("a tool raised", exc_info=True)
         return _failed(attempt, error, "failed")
 
@@ -56,7 +56,9 @@ def _failed(attempt: Attempt, error: Exception, kind: str) -> Ended:
 def _ran_without_result(attempt: Attempt, error: Exception) -> Answered:
     text = f"The tool ran, but its result cannot be given. {failure_text(error)}"
     if attempt.tool.specification.effect == "unsafe":
-        return answered("unknown", f"{text} Its effect has most likely happened; do not repeat the call without checking.")
+        return answered(
+            "unknown", f"{text} Its effect has most likely happened; do not repeat the call without checking."
+        )
     return answered("failed", text)
 
 

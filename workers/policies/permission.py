@@ -9,6 +9,7 @@ async def check_permission(attempt: Attempt, proceed: Proceed) -> Ended:
     missing = sorted(permission for permission in wanted if not attempt.claim.caller.may(permission))
     if missing:
         return answered(
-            "denied", f"The caller may not use {attempt.tool.name}: missing permission {', '.join(missing)}. It was not run."
+            "denied",
+            f"The caller may not use {attempt.tool.name}: missing permission {', '.join(missing)}. It was not run.",
         )
     return await proceed(attempt)

@@ -10,8 +10,8 @@ from workers.errors import TimeLimitExceeded
 async def limit_time(attempt: Attempt, proceed: Proceed) -> Ended:
     """Ends the wait for the tool when its time is up.
 
-    An async tool is cancelled. A thread cannot be stopped: it goes on, its context says that it is cancelled, and nobody
-    waits for it.
+    An async tool is cancelled. A thread cannot be stopped: it goes on, its context says that it is cancelled, and
+    nobody waits for it.
 
     Raises:
         TimeLimitExceeded: The time was up.

@@ -12,7 +12,7 @@ Row = dict[str, Any]
 
 
 class Database(Protocol):
-    """Connections belong to a thread each and are opened when it first needs one."""
+    """Connections belong to a thread each and are opened when it first needs one: as many as calls run at once."""
 
     def run(self, statement: str, values: Mapping[str, Value] | None = None) -> list[Row]:
         """Run one statement, on its own or in the transaction around it, and return its rows.

@@ -147,6 +147,7 @@ def _add(
     payload: Mapping[str, JsonValue],
 ) -> str:
     """The deed. A lost answer is not translated: then nobody knows, and the outcome of the call says so."""
+    context.raise_if_cancelled()
     entry = Entry(
         kind=kind,
         channel=channel,

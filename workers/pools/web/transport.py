@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from ipaddress import ip_address
 from typing import Final
@@ -54,21 +55,18 @@ class CheckedTransport(httpx2.AsyncBaseTransport):
             ToolFailed: the host is unknown, or not allowed.
             httpx2.TransportError: it could not be reached, or said something that is not HTTP.
         """
-        addresses = await self._checked_addresses(request.url)
-        for last, address in enumerate(addresses, start=1 - len(addresses)):
-            try:
+        *others, last = await self._checked_addresses(request.url)
+        for address in others:
+            with suppress(httpx2.ConnectError, httpx2.ConnectTimeout):
                 return await self._inner.handle_async_request(_aimed_at(address, request))
-            except (httpx2.ConnectError, httpx2.ConnectTimeout):
-                if last == 0:
-                    raise
-        raise AssertionError("a checked host has an address")
+        return await self._inner.handle_async_request(_aimed_at(last, request))
 
     async def aclose(self) -> None:
         """Close what is open."""
         await self._inner.aclose()
 
     async def _checked_addresses(self, url: httpx2.URL) -> Sequence[Address]:
-        port = url.port or _DEFAULT_PORTS[url.scheme]
+        port = _DEFAULT_PORTS[url.scheme] if url.port is None else url.port
         try:
             addresses = await self._resolve(url.raw_host.decode("ascii"), port)
         except (OSError, UnicodeError):

@@ -1,0 +1,148 @@
+"""Running several worker processes: one that dies is started again, while the others go on.
+
+The stock `dramatiq` command stops all processes when one of them is killed. Here a child's death is noticed at once,
+what it held is given back at once, and it comes back after a pause that grows while it keeps dying.
+"""
+
+import os
+import platform
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from messaging import queue_commands
+from messaging.command_runner import TRANSIENT, BlockingRunner
+from messaging.die_with_parent import guarded_command, way_of_this_platform
+from messaging.envelopes import living_workers
+
+_log = structlog.get_logger(__name__)
+
+_FIRST_PAUSE_S: Final = 0.2
+_LONGEST_PAUSE_S: Final = 10.0
+#: A child that lived this long has recovered: its next death is a first one again.
+_SETTLED_AFTER_S: Final = 10.0
+_LOOK_INTERVAL_S: Final = 0.05
+#: How much longer than their own stop time-out children get before they are killed.
+_KILL_MARGIN: Final = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """A process to keep running."""
+
+    name: str
+    """For log lines, such as `property 2`."""
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to this process's own."""
+
+
+@dataclass(slots=True)
+class _Child:
+    spec: ChildSpec
+    process: "subprocess.Popen[bytes] | None" = None
+    started_at: float = 0.0
+    start_at: float = 0.0
+    deaths: int = 0
+
+
+class Supervisor:
+    """Keeps processes running until it is told to stop. Use it from the main thread only.
+
+    Args:
+        runner: To give back what a dead child held.
+        stop_timeout: How long the children themselves wait for their work in flight.
+    """
+
+    def __init__(self, runner: BlockingRunner, *, stop_timeout: timedelta) -> None:
+        self._runner = runner
+        self._stop_timeout = stop_timeout
+        self._children: list[_Child] = []
+        self._stopping = False
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process ids of the living children, by name."""
+        return {child.spec.name: child.process.pid for child in self._children if child.process is not None}
+
+    def start(self, specs: Sequence[ChildSpec]) -> None:
+        """Starts processes, besides those that run already."""
+        for spec in specs:
+            child = _Child(spec)
+            self._children.append(child)
+            self._spawn(child)
+
+    def run(self) -> None:
+        """Watches over the children until SIGTERM or SIGINT, then stops them."""
+        previous = {number: signal.signal(number, self._stop_requested) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            while not self._stopping:
+                self.look()
+                time.sleep(_LOOK_INTERVAL_S)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            self.stop()
+
+    def look(self) -> None:
+        """Notices children that have died, gives back what they held, and starts those whose pause is over."""
+        now = time.monotonic()
+        for child in self._children:
+            if child.process is None:
+                if now >= child.start_at:
+                    self._spawn(child)
+            elif (status := child.process.poll()) is not None:
+                self._bury(child, status)
+
+    def stop(self) -> None:
+        """Asks all children to finish, and kills those that do not within their time."""
+        living = [child.process for child in self._children if child.process is not None]
+        for process in living:
+            process.terminate()
+        give_up_at = time.monotonic() + (self._stop_timeout + _KILL_MARGIN).total_seconds()
+        for process in living:
+            try:
+                process.wait(max(0.1, give_up_at - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _log.error("killed a process that did not stop", pid=process.pid)
+                process.kill()
+                process.wait()
+                self._give_back(process.pid)
+        self._children.clear()
+
+    def _stop_requested(self, number: int, frame: object) -> None:
+        self._stopping = True
+
+    def _spawn(self, child: _Child) -> None:
+        command = guarded_command(child.spec.command, parent=os.getpid(), way=way_of_this_platform())
+        # The command is ours. Children get a session of their own, so that Ctrl-C reaches them through us only.
+        child.process = subprocess.Popen(  # noqa: S603
+            command, env={**os.environ, **child.spec.environment}, start_new_session=True
+        )
+        child.started_at = time.monotonic()
+
+    def _bury(self, child: _Child, status: int) -> None:
+        assert child.process is not None
+        pid, lived_s = child.process.pid, time.monotonic() - child.started_at
+        child.process = None
+        child.deaths = 1 if lived_s > _SETTLED_AFTER_S else child.deaths + 1
+        pause_s = min(_FIRST_PAUSE_S * 2 ** (child.deaths - 1), _LONGEST_PAUSE_S)
+        child.start_at = time.monotonic() + pause_s
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        _log.error("a process died and is started again", name=child.spec.name, pid=pid, how=how, in_s=pause_s)
+        self._give_back(pid)
+
+    def _give_back(self, pid: int) -> None:
+        try:
+            for worker in self._runner.run(living_workers()):
+                if worker.get("pid") == pid and worker.get("host") == platform.node():
+                    returned = self._runner.run(queue_commands.leave(worker["worker"], died=True))
+                    _log.info("gave back what it held", pid=pid, messages=returned)
+        except TRANSIENT as error:
+            _log.warning("could not give back what it held; others will after the heartbeat time-out", error=str(error))

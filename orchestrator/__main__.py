@@ -1,0 +1,12 @@
+"""`python -m orchestrator`."""
+
+import sys
+
+from messaging.errors import OperatorError
+from orchestrator.process import main
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OperatorError as error:
+        sys.exit(str(error))

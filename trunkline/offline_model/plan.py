@@ -1,0 +1,258 @@
+"""Decides what to call now: the steps of the request against the calls already made and their results.
+
+A step whose values are all known is ready; one that needs a result waits until the calls before it are answered; one
+that nothing can complete becomes a question. No call is made twice. This module must not write text for the user.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from trunkline.offline_model.conversation import Conversation, PastCall
+from trunkline.offline_model.filling import Path
+from trunkline.offline_model.json_values import Json, canonical
+from trunkline.offline_model.offered import OfferedTool, Parameter
+from trunkline.offline_model.references import (
+    field_of,
+    pointed_records,
+    points_at_record,
+    referred_value,
+)
+from trunkline.offline_model.relevance import Catalogue
+from trunkline.offline_model.repair import repaired
+from trunkline.offline_model.results import Failed, Succeeded, records
+from trunkline.offline_model.roles import Role
+from trunkline.offline_model.steps import Step, forced_steps, read_steps
+
+#: After so many rounds of calls on one request the answer is written from what there is.
+MOST_ROUNDS: Final = 8
+#: No more calls than these in one round.
+MOST_CALLS: Final = 16
+#: "Each of them" means at most so many.
+_MOST_EVERY: Final = 5
+#: Roles whose value may be that of an earlier call in the conversation.
+_REMEMBERED: Final = frozenset(
+    {Role.PLACE, Role.IDENTIFIER, Role.URL, Role.EMAIL, Role.RECIPIENT, Role.PATH, Role.LANGUAGE, Role.SYMBOL, Role.MONEY}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCall:
+    """A call to make."""
+
+    tool: str
+    arguments: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A step that cannot be made, and the parameters nothing gives a value for."""
+
+    tool: OfferedTool
+    names: tuple[str, ...]
+    choices: tuple[dict[str, Json], ...] = ()
+    """The records of which one would have to be chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do next: calls to make now, or else what is lacking."""
+
+    calls: tuple[PlannedCall, ...]
+    lacks: tuple[Lack, ...]
+    understood: bool
+    """Whether the request is about any of the tools."""
+
+
+def make_plan(
+    conversation: Conversation, catalogue: Catalogue, now: datetime, *, forced: OfferedTool | None = None
+) -> Plan:
+    """The plan for the conversation's last request; `forced` is the one tool it is about, whatever it says."""
+    if forced is not None:
+        steps = forced_steps(forced, conversation, catalogue, now)
+    else:
+        steps = read_steps(conversation, catalogue, now)
+        steps = _with_providers(steps, conversation, catalogue, now)
+    planner = _Planner(conversation, catalogue)
+    for step in steps:
+        planner.take(step)
+    if forced is not None and not planner.calls and not conversation.rounds:
+        planner.calls = [PlannedCall(step.tool.name, step.arguments) for step in steps[:1]]
+    calls = () if conversation.rounds >= MOST_ROUNDS else tuple(planner.calls[:MOST_CALLS])
+    return Plan(calls, tuple(planner.lacks), bool(steps))
+
+
+class _Planner:
+    """Goes through the steps in order and sorts them into calls to make and lacks."""
+
+    def __init__(self, conversation: Conversation, catalogue: Catalogue) -> None:
+        self.conversation = conversation
+        self.catalogue = catalogue
+        self.calls: list[PlannedCall] = []
+        self.lacks: list[Lack] = []
+        self._made = {_key(call.tool, call.arguments) for call in conversation.calls}
+
+    def take(self, step: Step) -> None:
+        """Plans one step."""
+        if not step.missing:
+            made = [call for call in self.conversation.calls if _carries_out(call, step)]
+            if made:
+                self._repair(step, made)
+            else:
+                self._call(step.tool, step.arguments)
+            return
+        if self.calls:  # the results of these may have what is missing
+            return
+        made = [call for call in self.conversation.calls if _carries_out(call, step)]
+        if made and not _means_every(step.text):
+            self._repair(step, made)
+            return
+        resolved, choices = self._resolve(step)
+        for arguments in resolved:
+            self._call(step.tool, arguments)
+        if not resolved:
+            names = tuple(".".join(path) for path in step.missing)
+            self.lacks.append(Lack(step.tool, names, choices))
+
+    def _call(self, tool: OfferedTool, arguments: dict[str, Json]) -> None:
+        key = _key(tool.name, arguments)
+        if key not in self._made:
+            self._made.add(key)
+            self.calls.append(PlannedCall(tool.name, arguments))
+
+    def _repair(self, step: Step, made: Sequence[PastCall]) -> None:
+        """Tries once to mend arguments that were rejected."""
+        outcome = made[-1].outcome
+        rejections = [
+            call
+            for call in self.conversation.calls
+            if call.tool == step.tool.name and isinstance(call.outcome, Failed) and call.outcome.kind == "rejected"
+        ]
+        if isinstance(outcome, Failed) and outcome.kind == "rejected" and len(rejections) == 1:
+            mended = repaired(step.tool, made[-1].arguments, outcome.problems, step.text)
+            if mended is not None:
+                self._call(step.tool, mended)
+
+    def _resolve(self, step: Step) -> tuple[list[dict[str, Json]], tuple[dict[str, Json], ...]]:
+        """The step's arguments completed from results; or the records among which the text does not choose."""
+        options = [step.arguments]
+        for path in step.missing:
+            parameter = _parameter(step.tool, path)
+            if parameter is None:
+                return [], ()
+            values, choices = self._values(step, path, parameter)
+            if not values:
+                return [], choices
+            options = [_with(arguments, path, value) for arguments in options for value in values]
+        return options[:_MOST_EVERY], ()
+
+    def _values(
+        self, step: Step, path: Path, parameter: Parameter
+    ) -> tuple[list[Json], tuple[dict[str, Json], ...]]:
+        results = [call.outcome.value for call in self._past() if isinstance(call.outcome, Succeeded)]
+        if path in step.references:
+            values = [value for result in results if (value := referred_value(result, parameter)) is not None]
+            return values[:1], ()
+        chooses = points_at_record(step.text)
+        if not chooses and (remembered := self._remembered(parameter)) is not None:
+            return [remembered], ()
+        for result in results:
+            pointed = pointed_records(step.text, result)
+            values = [value for record in pointed.records if (value := field_of(record, parameter)) is not None]
+            if not values:
+                continue
+            if pointed.every:
+                return values[:_MOST_EVERY], ()
+            if not pointed.certain and parameter.role is Role.IDENTIFIER and self.catalogue.has_effect(step.tool):
+                return [], pointed.records
+            return values[:1], ()
+        return [], ()
+
+    def _remembered(self, parameter: Parameter) -> Json:
+        """The value an earlier call had for a parameter of this name."""
+        if parameter.role not in _REMEMBERED:
+            return None
+        for call in self._past():
+            if parameter.name in call.arguments and not isinstance(call.outcome, Failed):
+                return call.arguments[parameter.name]
+        return None
+
+    def _past(self) -> Iterator[PastCall]:
+        """All calls of the conversation, the latest first."""
+        yield from reversed(self.conversation.calls)
+        yield from reversed(self.conversation.earlier_calls)
+
+
+def _with_providers(
+    steps: list[Step], conversation: Conversation, catalogue: Catalogue, now: datetime
+) -> list[Step]:
+    """Puts a search in front of a step that needs the id of something the text only describes."""
+    if not steps or any(_has_records(call) for call in (*conversation.earlier_calls,)):
+        return steps
+    completed: list[Step] = []
+    for step in steps:
+        for path in step.missing:
+            parameter = _parameter(step.tool, path)
+            if parameter is None or parameter.role is not Role.IDENTIFIER:
+                continue
+            provider = _provider(step, parameter, conversation, catalogue, now)
+            if provider is not None and not any(other.tool is provider.tool for other in steps):
+                completed.append(provider)
+        completed.append(step)
+    return completed
+
+
+def _provider(
+    step: Step, parameter: Parameter, conversation: Conversation, catalogue: Catalogue, now: datetime
+) -> Step | None:
+    entity = parameter.stems - {"id", "number", "code"}
+    for profile in catalogue.profiles:
+        tool = profile.tool
+        if profile.effects or not entity & set(profile.names) or tool.parameter(parameter.name) is not None:
+            continue
+        asked = replace(conversation, request=re.sub(r"\s+", " ", step.text))
+        found = forced_steps(tool, asked, Catalogue([tool]), now)
+        if found and not found[0].missing and found[0].arguments:
+            return found[0]
+    return None
+
+
+def _has_records(call: PastCall) -> bool:
+    return isinstance(call.outcome, Succeeded) and bool(records(call.outcome.value))
+
+
+def _carries_out(call: PastCall, step: Step) -> bool:
+    """Whether `call` has every argument that the text gives the step."""
+    return call.tool == step.tool.name and all(
+        name in call.arguments and _contains(call.arguments[name], value) for name, value in step.arguments.items()
+    )
+
+
+def _contains(whole: Json, part: Json) -> bool:
+    if isinstance(whole, dict) and isinstance(part, dict):
+        return all(name in whole and _contains(whole[name], value) for name, value in part.items())
+    return canonical(whole) == canonical(part)
+
+
+def _key(tool: str, arguments: dict[str, Json]) -> tuple[str, str]:
+    return tool, canonical(arguments)
+
+
+def _means_every(text: str) -> bool:
+    return re.search(r"\b(?:each|every|all|both)\b", text, re.IGNORECASE) is not None
+
+
+def _parameter(tool: OfferedTool, path: Path) -> Parameter | None:
+    found = tool.parameter(path[0])
+    for name in path[1:]:
+        found = next((p for p in found.properties if p.name == name), None) if found else None
+    return found
+
+
+def _with(arguments: dict[str, Json], path: Path, value: Json) -> dict[str, Json]:
+    if len(path) == 1:
+        return {**arguments, path[0]: value}
+    inner = arguments.get(path[0])
+    return {**arguments, path[0]: _with(inner if isinstance(inner, dict) else {}, path[1:], value)}
