@@ -6,6 +6,9 @@ waits for one, and does not fail.
 """
 
 import contextlib
+import errno
+import os
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,7 +35,7 @@ from messaging.redis_primary import (
 )
 from messaging.redis_url import Cluster, RedisAddress, Sentinels, SingleServer, Transport, describe, parse_redis_url
 
-__all__ = ["ClientOptions", "build_async_client", "build_client", "connection_errors"]
+__all__ = ["ClientOptions", "build_async_client", "build_client", "connection_errors", "reason_of"]
 
 _MARGIN: Final = timedelta(seconds=5)
 """How much longer than the longest blocking command a socket waits for an answer."""
@@ -118,9 +121,20 @@ def connection_errors(url: str) -> Iterator[None]:
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError) as error:
-        raise RedisUnreachable(
-            f"Redis at {describe(url)}", redact(str(error).strip()) or type(error).__name__
-        ) from error
+        raise RedisUnreachable(f"Redis at {describe(url)}", reason_of(error)) from error
+
+
+def reason_of(error: redis.RedisError) -> str:
+    """Returns why a connection failed, for people: the operating system's own words where it has any.
+
+    asyncio and redis-py wrap those in ever different ones.
+    """
+    beneath = error.__context__
+    if isinstance(beneath, OSError) and not isinstance(beneath, ssl.SSLError):
+        number = beneath.errno or 0
+        if number in errno.errorcode:
+            return os.strerror(number)
+    return redact(str(error).strip().rstrip(".")) or type(error).__name__
 
 
 def _connection_options(address: RedisAddress, options: ClientOptions, *, retry: object) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class PrimaryLocator:
         sought: str,
     ) -> None:
         self._seeds = tuple(seeds)
-        self._learned: tuple[Address, ...] = ()
+        self._nodes = self._seeds
         self._options = dict(options)
         self._question = tuple(question)
         self._read = read
@@ -88,7 +88,7 @@ class PrimaryLocator:
             redis.ConnectionError: Nobody knows, or nobody answers.
         """
         failures: list[str] = []
-        for node in self._nodes():
+        for node in self._nodes:
             with _noted(failures, node), self._blocking_client(node) as client:
                 answer = client.execute_command(*self._question)
                 if finding := self._read(answer, node):
@@ -98,13 +98,17 @@ class PrimaryLocator:
     async def find_async(self) -> Address:
         """Does what `find` does, on an event loop."""
         failures: list[str] = []
-        for node in self._nodes():
+        for node in self._nodes:
             with _noted(failures, node):
                 async with self._async_client(node) as client:
                     answer = await client.execute_command(*self._question)  # type: ignore[no-untyped-call]
                     if finding := self._read(answer, node):
                         return self._learn(node, finding)
         raise self._not_found(failures)
+
+    def doubt(self) -> None:
+        """Has others asked first next time: the last finding was wrong, perhaps since that node lags behind."""
+        self._nodes = (*self._nodes[1:], *self._nodes[:1])
 
     def _blocking_client(self, node: Address) -> redis.Redis:
         return redis.Redis(host=node[0], port=node[1], retry=Retry(NoBackoff(), 0), **self._options)
@@ -113,15 +117,12 @@ class PrimaryLocator:
         retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
         return redis.asyncio.Redis(host=node[0], port=node[1], retry=retry, **self._options)
 
-    def _nodes(self) -> tuple[Address, ...]:
-        return tuple(dict.fromkeys((*self._learned, *self._seeds)))
-
     def _learn(self, node: Address, finding: Finding) -> Address:
-        self._learned = (node, *finding.others)
+        self._nodes = tuple(dict.fromkeys((node, *finding.others, *self._seeds)))
         return finding.primary
 
     def _not_found(self, failures: Sequence[str]) -> redis.ConnectionError:
-        asked = ", ".join(f"{host}:{port}" for host, port in self._nodes())
+        asked = ", ".join(f"{host}:{port}" for host, port in self._nodes)
         return redis.ConnectionError(f"{self._sought} is not known to {asked} {'; '.join(failures)}".rstrip())
 
 
@@ -182,6 +183,16 @@ def _noted(failures: list[str], node: Address) -> Iterator[None]:
         failures.append(f"{node[0]}:{node[1]}: {error}")
 
 
+@contextlib.contextmanager
+def _doubting(locator: PrimaryLocator | None) -> Iterator[None]:
+    try:
+        yield
+    except redis.RedisError:
+        if locator is not None:
+            locator.doubt()
+        raise
+
+
 def _is_not_primary(error: ResponseError) -> bool:
     return isinstance(error, _NOT_PRIMARY) or str(error).startswith(_NOT_PRIMARY_CODES)
 
@@ -202,7 +213,8 @@ class PrimaryConnection(redis.Connection):
         """Connects, to where the primary is now."""
         if self._locator is not None and not self.is_connected:
             self.host, self.port = self._locator.find()
-        super().connect_check_health(check_health, retry_socket_connect)
+        with _doubting(self._locator):
+            super().connect_check_health(check_health, retry_socket_connect)
 
     def read_response(self, *args: Any, **options: Any) -> Any:
         """Reads an answer.
@@ -215,6 +227,8 @@ class PrimaryConnection(redis.Connection):
         except ResponseError as error:
             if not _is_not_primary(error):
                 raise
+            if self._locator is not None:
+                self._locator.doubt()
             self.disconnect()  # type: ignore[no-untyped-call]  # redis-py has no types here
             raise redis.ConnectionError(f"{self.host}:{self.port} is not the primary any more: {error}") from error
 
@@ -234,7 +248,8 @@ class AsyncPrimaryConnection(redis.asyncio.Connection):
         """Connects, to where the primary is now."""
         if self._locator is not None and not self.is_connected:
             self.host, self.port = await self._locator.find_async()
-        await super().connect_check_health(check_health, retry_socket_connect)
+        with _doubting(self._locator):
+            await super().connect_check_health(check_health, retry_socket_connect)
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         """Reads an answer.
@@ -247,6 +262,8 @@ class AsyncPrimaryConnection(redis.asyncio.Connection):
         except ResponseError as error:
             if not _is_not_primary(error):
                 raise
+            if self._locator is not None:
+                self._locator.doubt()
             await self.disconnect()
             raise redis.ConnectionError(f"{self.host}:{self.port} is not the primary any more: {error}") from error
 

@@ -14,6 +14,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from messaging.redaction import redact
+from messaging.redis_clients import reason_of
 
 __all__ = ["Problem", "ServerFacts", "Severity", "check_server", "gather_facts", "judge"]
 
@@ -80,7 +81,7 @@ def gather_facts(client: redis.Redis) -> ServerFacts:
         policy = info.get("maxmemory_policy") or _ask_setting(client, "maxmemory-policy", hidden)
         refusal = _try_script(client)
     except (RedisConnectionError, RedisTimeoutError) as error:
-        return ServerFacts(unreachable=redact(str(error)) or type(error).__name__)
+        return ServerFacts(unreachable=reason_of(error))
     append_only = info.get("aof_enabled")
     max_memory = info.get("maxmemory")
     return ServerFacts(

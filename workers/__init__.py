@@ -6,7 +6,8 @@ The order in which a call flows through these files:
    their
    specifications are published in the catalogue;
 2. `perform` claims a call, sends it through `policies` in one visible order, and records its outcome;
-3. `running` runs the function, on the event loop or on one of `tool_threads`; `result` and `failure_text` make what the
+3. `running` runs the function, on the event loop, on one of `tool_threads`, or in one of `tool_processes`; `result` and
+   `failure_text` make what the
    model reads.
 
 `app` declares the actor, `process` runs it for one pool. `pools` holds the tools that ship. This package never imports

@@ -23,10 +23,11 @@ from messaging.settings import load_settings
 from schemas.envelope import CallEnvelope
 from schemas.wire import SCHEMA_VERSION
 from workers.perform import CallPerformer
-from workers.policies import around
+from workers.policies import around, in_order
 from workers.registry import ToolRegistry
 from workers.running import ToolRunner
 from workers.settings import WorkerSettings
+from workers.tool_processes import ToolProcesses
 from workers.tool_threads import ToolThreads
 
 #: The actor of the orchestrator that hears of dead letters.
@@ -68,10 +69,12 @@ class WorkerActors:
             tools = ToolRunner(
                 runner=runner,
                 threads=ToolThreads(),
+                processes=ToolProcesses(modules=settings.tool_modules, pools=settings.pools),
                 inline_bytes=settings.inline_result_bytes,
                 largest_bytes=settings.largest_result_bytes,
             )
-            self._performer = CallPerformer(runner=runner, registry=self._registry, perform=around(tools.run))
+            perform = around(tools.run, in_order(runner, namespace=self._broker.namespace))
+            self._performer = CallPerformer(runner=runner, registry=self._registry, perform=perform)
         return self._performer
 
     async def perform_tool_call(self, **envelope: Any) -> None:

@@ -14,6 +14,7 @@
     ├── ResultTooLarge            the result is larger than the deployment takes
     │   nobody
     ├── TimeLimitExceeded         the tool ran longer than it may
+    ├── ToolProcessDied           the process in which the tool computed ended in the middle
     └── CallCancelled             the call was cancelled while the tool ran
 
 This module must not know how any of them is handled.
@@ -34,6 +35,7 @@ __all__ = [
     "ToolDeclarationError",
     "ToolFailed",
     "ToolLoadingError",
+    "ToolProcessDied",
     "WorkersError",
 ]
 
@@ -141,3 +143,13 @@ class TimeLimitExceeded(WorkersError):
         )
         self.tool = tool
         self.limit_s = limit_s
+
+
+class ToolProcessDied(WorkersError):
+    """The process in which a `cpu_bound` tool computed ended in the middle."""
+
+    def __init__(self, tool: str, *, exit_code: int | None) -> None:
+        """Take how the process ended: its exit status, or minus the number of the signal that killed it."""
+        super().__init__(f"The process of {tool} ended in the middle (exit code {exit_code})")
+        self.tool = tool
+        self.exit_code = exit_code

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from workers.attempt import Answered, Attempt
 from workers.context import Progress, ToolContext
 from workers.errors import CallCancelled, ResultTooLarge
 from workers.result import result_text, size_in_bytes
+from workers.tool import Tool
+from workers.tool_processes import ToolProcesses
+from workers.tool_result import drain, drain_async
 from workers.tool_threads import ToolThreads
 
 _log = structlog.get_logger("tool")
@@ -34,12 +37,14 @@ class ToolRunner:
     Attributes:
         runner: Carries their progress to the ledger.
         threads: Where plain functions run.
+        processes: Where tools run that compute.
         inline_bytes: A result larger than this is stored, and the model gets its beginning.
         largest_bytes: A result larger than this is refused.
     """
 
     runner: AsyncCommandRunner
     threads: ToolThreads
+    processes: ToolProcesses
     inline_bytes: int
     largest_bytes: int
 
@@ -50,8 +55,7 @@ class ToolRunner:
             CallCancelled: The call was cancelled while it ran.
             Exception: Whatever the tool raises; and the result errors of `workers.errors`.
         """
-        result = await self._call(attempt)
-        return self._outcome(result_text(result, tool=attempt.tool), attempt)
+        return self._outcome(await self._call(attempt), attempt)
 
     def _outcome(self, text: str, attempt: Attempt) -> Answered:
         size = size_in_bytes(text)
@@ -64,58 +68,67 @@ class ToolRunner:
         outcome = Outcome(kind="succeeded", content=beginning + note)
         return Answered(outcome, result_bytes=size, stored_result=text)
 
-    async def _call(self, attempt: Attempt) -> Any:
-        envelope, tool = attempt.envelope, attempt.tool
-        step = call_id(envelope.job_id, envelope.turn, envelope.index)
-        cancellation = threading.Event()
-        arguments = dict(attempt.arguments)
-        if tool.takes_context:
-            arguments["context"] = ToolContext(
-                job_id=envelope.job_id,
-                call_id=step,
-                conversation_id=attempt.claim.conversation_id,
-                caller=attempt.claim.caller,
-                attempt=attempt.claim.attempt,
-                ends_at=attempt.ends_at,
-                cancellation=cancellation,
-                logger=_log,
-            )
-        report = _ProgressReporter(self.runner, attempt)
+    async def _call(self, attempt: Attempt) -> str:
+        """The result as text."""
+        context, report = _context(attempt), _ProgressReporter(self.runner, attempt)
         loop = asyncio.get_running_loop()
-        with current_span(attempt.claim.trace_id, attempt_span_id(step, attempt.claim.attempt)):
-            if tool.is_async:
-                call = loop.create_task(_run_async(tool.function, arguments, tool.is_generator, report))
-            else:
-                call = loop.create_task(
-                    self.threads.run(
-                        lambda: _run_sync(tool.function, arguments, tool.is_generator, report, cancellation)
-                    )
-                )
+        with current_span(attempt.claim.trace_id, attempt_span_id(context.call_id, context.attempt)):
+            call = loop.create_task(self._start(attempt, context, report))
         attempt.delivery.on_cancel(lambda: loop.call_soon_threadsafe(call.cancel))
         try:
-            return await call
+            result = await call
+            await report.recorded()
+            return result
         except asyncio.CancelledError:
             if attempt.delivery.cancelled:
                 raise CallCancelled("the job has ended") from None
             raise
         finally:
-            cancellation.set()
+            context.cancellation.set()
             call.cancel()
+
+    def _start(self, attempt: Attempt, context: ToolContext, report: "_ProgressReporter") -> Coroutine[Any, Any, str]:
+        tool, arguments = attempt.tool, attempt.arguments
+        if tool.specification.cpu_bound:
+            return self.processes.run(tool.reference, arguments, context, report)
+        if tool.takes_context:
+            arguments = {**arguments, "context": context}
+        return self._run_here(tool, arguments, report, context.cancellation)
+
+    async def _run_here(
+        self,
+        tool: Tool[..., Any],
+        arguments: dict[str, Any],
+        report: "_ProgressReporter",
+        cancellation: threading.Event,
+    ) -> str:
+        if tool.is_async:
+            result = await _run_async(tool.function, arguments, tool.is_generator, report)
+        else:
+            result = await self.threads.run(
+                lambda: _run_sync(tool.function, arguments, tool.is_generator, report, cancellation)
+            )
+        return result_text(result, tool=tool)
+
+
+def _context(attempt: Attempt) -> ToolContext:
+    envelope = attempt.envelope
+    return ToolContext(
+        job_id=envelope.job_id,
+        call_id=call_id(envelope.job_id, envelope.turn, envelope.index),
+        conversation_id=attempt.claim.conversation_id,
+        caller=attempt.claim.caller,
+        attempt=attempt.claim.attempt,
+        ends_at=attempt.ends_at,
+        cancellation=threading.Event(),
+        logger=_log,
+    )
 
 
 async def _run_async(
     function: Callable[..., Any], arguments: dict[str, Any], is_generator: bool, report: "_ProgressReporter"
 ) -> Any:
-    if not is_generator:
-        return await function(**arguments)
-    generator: AsyncGenerator[Any, None] = function(**arguments)
-    result = None
-    async for item in generator:
-        if isinstance(item, Progress):
-            report(item)
-        else:
-            result = item
-    return result
+    return await drain_async(function(**arguments), report) if is_generator else await function(**arguments)
 
 
 def _run_sync(
@@ -127,20 +140,13 @@ def _run_sync(
 ) -> Any:
     if not is_generator:
         return function(**arguments)
-    generator: Generator[Any, None, Any] = function(**arguments)
-    last = None
-    while True:
-        try:
-            item = next(generator)
-        except StopIteration as stop:
-            return last if stop.value is None else stop.value
-        if isinstance(item, Progress):
-            report(item)
-        else:
-            last = item
+
+    def report_unless_cancelled(progress: Progress) -> None:
         if cancellation.is_set():
-            generator.close()
             raise CallCancelled("nobody waits for the result any more")
+        report(progress)
+
+    return drain(function(**arguments), report_unless_cancelled)
 
 
 class _ProgressReporter:
@@ -158,6 +164,11 @@ class _ProgressReporter:
         if now - self._last >= _PROGRESS_INTERVAL_S or progress.fraction == 1.0:
             self._last = now
             self._loop.call_soon_threadsafe(self._send, progress)
+
+    async def recorded(self) -> None:
+        """Waits until what was reported is recorded: it must not come after the outcome."""
+        if self._sending:
+            await asyncio.wait(self._sending)
 
     def _send(self, progress: Progress) -> None:
         command = record_progress(
