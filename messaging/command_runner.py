@@ -12,7 +12,14 @@ from typing import Any, Protocol, TypeVar, cast
 import redis
 import redis.asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from messaging.command import Command
@@ -21,7 +28,17 @@ from messaging.script import Script
 T = TypeVar("T")
 
 #: Redis is away, restarting, or handing over to a replica: the same command may go through later.
-TRANSIENT = (RedisConnectionError, RedisTimeoutError, ReadOnlyError)
+TRANSIENT = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    ReadOnlyError,
+    ClusterDownError,
+    MasterDownError,
+    TryAgainError,
+)
+#: Redis is full. Scripts that free memory go on, so that room may come; a step that adds waits for it, since what it would
+#: record has been paid for.
+FULL = (OutOfMemoryError,)
 #: Commands that go to Redis in one write.
 MAX_PIPELINE = 256
 
@@ -58,7 +75,7 @@ class BlockingRunner:
         while True:
             try:
                 return command.decode(self._send(command))
-            except TRANSIENT:
+            except (*TRANSIENT, *FULL):
                 if time.monotonic() + pause_s > give_up_at:
                     raise
                 time.sleep(pause_s)
@@ -104,7 +121,7 @@ class PipeliningRunner:
         while True:
             try:
                 return await self.run_once(command)
-            except TRANSIENT:
+            except (*TRANSIENT, *FULL):
                 if time.monotonic() + pause_s > give_up_at:
                     raise
                 await asyncio.sleep(pause_s)

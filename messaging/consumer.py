@@ -178,9 +178,10 @@ class BlockingConsumer(Consumer):
             return False
         life, runner = self._broker.life, self._broker.runner
         worker = life.worker
-        if self._must_reconcile or life.leaked:
+        if self._must_reconcile or self._queue in life.leaking:
             runner.run(queue_commands.reconcile(worker, self._queue, life.held_ids(self._queue)))
-            self._must_reconcile = life.leaked = False
+            self._must_reconcile = False
+            life.leaking.discard(self._queue)
         self._must_reconcile = True  # until the answer is here
         fetched = runner.run(queue_commands.fetch(worker, self._queue, room))
         self._must_reconcile = False

@@ -5,6 +5,7 @@ MessagingError
     ├── InvalidRedisUrl         TRUNKLINE_REDIS_URL is not a URL we know
     ├── InvalidSettings         one or more settings do not fit
     ├── RedisUnreachable        no Redis answers
+    ├── RedisFull               Redis has reached its maxmemory
     └── EmbeddedRedisError      the embedded Redis did not start
         ├── DataFolderInUse     another process has one on the same folder
         ├── DataFolderUnsafe    its folder cannot be made private
@@ -21,6 +22,7 @@ __all__ = [
     "InvalidSettings",
     "MessagingError",
     "OperatorError",
+    "RedisFull",
     "RedisServerMissing",
     "RedisUnreachable",
 ]
@@ -55,6 +57,17 @@ class RedisUnreachable(OperatorError):
         super().__init__(f"cannot reach {place}: {reason}; start `trunkline up` or set TRUNKLINE_REDIS_URL")
         self.place = place
         self.reason = reason
+
+
+class RedisFull(OperatorError):
+    """Redis has reached its `maxmemory` and takes nothing more; what is in it is safe."""
+
+    def __init__(self, url: str) -> None:
+        """Builds the message from the URL, already without its password."""
+        super().__init__(
+            f"Redis at {url} is full and takes no new jobs: raise its maxmemory, or wait until jobs have ended and expired"
+        )
+        self.url = url
 
 
 class EmbeddedRedisError(OperatorError):

@@ -120,38 +120,41 @@ class EventLoopWorker:
 
     async def _consume(self, queue: str) -> None:
         life = self._broker.life
-        must_reconcile = False
+        must_reconcile = is_coming = False
         while True:
-            while len(self._in_flight) >= self._slots:
+            while len(self._in_flight) >= self._slots and not is_coming:
                 self._slot_freed.clear()
                 await self._slot_freed.wait()
             worker = life.worker
             try:
-                if must_reconcile or life.leaked:
+                if must_reconcile or queue in life.leaking:
                     await self._runner.run_once(queue_commands.reconcile(worker, queue, life.held_ids(queue)))
-                    must_reconcile = life.leaked = False
-                fetched = await self._runner.run_once(
-                    queue_commands.fetch(worker, queue, self._slots - len(self._in_flight))
-                )
+                    must_reconcile = False
+                    life.leaking.discard(queue)
+                # What is on its way is taken even if another queue has filled the slots: nobody else can have it.
+                room = max(self._slots - len(self._in_flight), int(is_coming))
+                is_coming = False
+                fetched = await self._runner.run_once(queue_commands.fetch(worker, queue, room))
                 if not fetched.registered:
                     await asyncio.to_thread(life.renew, worker)
                 for delivery in fetched.deliveries:
                     self._begin(delivery)
                 if fetched.registered and fetched.waiting == 0:
-                    await self._wait_for_message(worker, queue)
+                    is_coming = await self._wait_for_message(worker, queue)
             except TRANSIENT as error:
                 _log.warning("cannot fetch: Redis is away", queue=queue, error=str(error))
                 must_reconcile = True
                 await asyncio.sleep(_RECONNECT_PAUSE_S)
 
-    async def _wait_for_message(self, worker: str, queue: str) -> None:
-        """Returns when there is a message for this worker, or after a while."""
+    async def _wait_for_message(self, worker: str, queue: str) -> bool:
+        """Whether there is a message on its way to this worker; returns without one after a while."""
         if len(self._in_flight) >= self._slots:
-            return
+            return False
         command = queue_commands.wait_for_message(self._broker.namespace, worker, queue, timeout_s=self._wait_s)
         while not await self._client.execute_command(*command.words):  # type: ignore[no-untyped-call]
-            if self._broker.life.worker != worker or self._broker.life.leaked:
-                return
+            if self._broker.life.worker != worker or queue in self._broker.life.leaking:
+                return False
+        return True
 
     def _begin(self, delivery: Delivery) -> None:
         self._broker.life.hold(delivery)
@@ -177,7 +180,12 @@ class EventLoopWorker:
             await self._bury(delivery, error)
             return
         try:
-            await function(message)
+            call = function(message)
+        except TypeError as error:  # the arguments are not the actor's
+            await self._bury(delivery, error)
+            return
+        try:
+            await call
         # The boundary around an actor. Trunkline's own actors turn whatever a tool or a model does into an outcome;
         # what still comes out is a fault of ours or of Redis. The message is tried again and, after some crashes,
         # answered.
@@ -202,7 +210,7 @@ class EventLoopWorker:
 
     async def _bury(self, delivery: Delivery, error: Exception) -> None:
         reasons = {DecodeError: "undecodable", ActorNotFound: "unknown actor", TooManyCrashes: "crashed"}
-        reason = reasons[type(error)]
+        reason = reasons.get(type(error), "unreadable")
         _log.error(
             "a message that nobody can run is a dead letter now", message=delivery.id, reason=reason, error=str(error)
         )

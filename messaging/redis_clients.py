@@ -19,10 +19,11 @@ import redis.asyncio
 import redis.asyncio.retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from messaging.errors import RedisUnreachable
+from messaging.errors import RedisFull, RedisUnreachable
 from messaging.redaction import redact
 from messaging.redis_primary import (
     AsyncPrimaryConnection,
@@ -116,10 +117,13 @@ def connection_errors(url: str) -> Iterator[None]:
     """Translates what redis-py raises when Redis cannot be reached; works around `await` as well.
 
     Raises:
+        RedisFull: With the URL, when it takes nothing more.
         RedisUnreachable: With the URL (without its password), the reason, and what to do next.
     """
     try:
         yield
+    except OutOfMemoryError as error:
+        raise RedisFull(describe(url)) from error
     except (RedisConnectionError, RedisTimeoutError) as error:
         raise RedisUnreachable(f"Redis at {describe(url)}", reason_of(error)) from error
 

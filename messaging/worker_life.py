@@ -44,8 +44,8 @@ class WorkerLife:
     ) -> None:
         self.worker = _new_worker_id()
         self.queues: set[str] = set()
-        self.leaked = False
-        """Redis thinks that this worker holds more than it knows of; a consumer should reconcile."""
+        self.leaking: set[str] = set()
+        """Queues of which Redis thinks that this worker holds more than it knows of; their consumers should reconcile."""
         self._runner = runner
         self._timeout = heartbeat_timeout
         self._interval = min(ROUNDS_INTERVAL, heartbeat_timeout / 5)
@@ -148,7 +148,7 @@ class WorkerLife:
             self.renew(worker)
         self._suspicious = self._suspicious + 1 if mine.held > len(self._held) else 0
         if self._suspicious >= _SUSPICIOUS_BEATS:
-            self.leaked, self._suspicious = True, 0
+            self.leaking, self._suspicious = set(self.queues), 0
         for message_id in mine.told:
             if delivery := self._held.get(message_id):
                 delivery.cancel()
