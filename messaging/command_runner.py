@@ -11,7 +11,6 @@ from typing import Any, Protocol, TypeVar, cast
 
 import redis
 import redis.asyncio
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
@@ -20,6 +19,7 @@ from redis.exceptions import (
     ReadOnlyError,
     TryAgainError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from messaging.command import Command
@@ -36,8 +36,8 @@ TRANSIENT = (
     MasterDownError,
     TryAgainError,
 )
-#: Redis is full. Scripts that free memory go on, so that room may come; a step that adds waits for it, since what it would
-#: record has been paid for.
+#: Redis is full. Scripts that free memory go on, so that room may come; a step that adds waits for it, since what it
+#: would record has been paid for.
 FULL = (OutOfMemoryError,)
 #: Commands that go to Redis in one write.
 MAX_PIPELINE = 256

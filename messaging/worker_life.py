@@ -45,7 +45,10 @@ class WorkerLife:
         self.worker = _new_worker_id()
         self.queues: set[str] = set()
         self.leaking: set[str] = set()
-        """Queues of which Redis thinks that this worker holds more than it knows of; their consumers should reconcile."""
+        """Queues of which Redis thinks that this worker holds more than it knows of;
+
+        their consumers should reconcile.
+        """
         self._runner = runner
         self._timeout = heartbeat_timeout
         self._interval = min(ROUNDS_INTERVAL, heartbeat_timeout / 5)

@@ -6,28 +6,23 @@ up: the parameter is reported as missing. This module must not look at results o
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from trunkline.offline_model.arithmetic import conversion_in, expression_in
 from trunkline.offline_model.choices import chosen_values, preferred, yes_or_no
 from trunkline.offline_model.clauses import Clause
 from trunkline.offline_model.filling import Filled, Filling, Leaf, Scope
 from trunkline.offline_model.fits import OPTIONAL_THRESHOLD, REQUIRED_BONUS, WORDED, fit_mention
-from trunkline.offline_model.free_text import (
-    expression_in,
-    labelled_text,
-    lower_case_place,
-    marked_text,
-    object_of,
-    units_in,
-)
+from trunkline.offline_model.free_text import labelled_text, lower_case_places, marked_text, object_of
 from trunkline.offline_model.json_values import Json, plain_number
 from trunkline.offline_model.lists import fill_lists, variants
 from trunkline.offline_model.mention import NUMERIC, Kind, Mention
 from trunkline.offline_model.number_fits import fit_number
 from trunkline.offline_model.offered import OfferedTool, Parameter
-from trunkline.offline_model.roles import Role
+from trunkline.offline_model.roles import MEASURES, TIME_UNITS, Role
 
 #: What other clauses may lend to a tool: things one speaks of once.
 _SHARED: Final = frozenset(
@@ -35,6 +30,8 @@ _SHARED: Final = frozenset(
 )
 #: Roles whose value may be given without any mark, as the rest of the clause.
 _OBJECTS: Final = WORDED | {Role.PERSON, Role.SYMBOL}
+
+_SUBTRACTION = re.compile(r"\b(?:subtract|take|deduct)\b.*\d.*\bfrom\b\s*(?:-?\d|it|that|this|the)", re.IGNORECASE)
 
 _Pair = tuple[float, Mention, int, Json, str]
 
@@ -47,7 +44,7 @@ def fill_arguments(tool: OfferedTool, scope: Scope) -> Filled:
             if leaf.path == (name,):
                 filling.put(leaf, value)
     filled = _fill(filling)
-    if filled.missing or not filled.arguments:
+    if filled.missing:
         return filled
     return replace(filled, variants=variants(filling, filled.arguments))
 
@@ -57,6 +54,7 @@ def _fill(filling: Filling) -> Filled:
     _fill_choices(filling)
     _fill_from_mentions(filling)
     fill_lists(filling, _fill_item)
+    _turn_subtraction(filling)
     _fill_special(filling)
     _fill_marked(filling)
     _fill_from_objects(filling)
@@ -97,7 +95,7 @@ def _fill_choices(filling: Filling) -> None:
         for clause in filling.scope.own:
             flag = yes_or_no(leaf.parameter, clause.text, clause.words)
             if flag is not None:
-                filling.put(leaf, flag)
+                filling.put(leaf, flag.value, (flag.start, flag.end))
     for leaf in filling.open_leaves(Role.ENUM):
         for clause in filling.scope.all if leaf.required else filling.scope.own:
             choices = chosen_values(leaf.parameter, clause.words, clause.mentions)
@@ -124,8 +122,15 @@ def _fill_from_mentions(filling: Filling) -> None:
         elif facet == "share" and isinstance(value, int | float):
             filling.shares[leaf.path] = value
             filling.use((mention.start, mention.end))
-        elif filling.put(leaf, value, (mention.start, mention.end), facet=facet):
+        elif filling.put(leaf, value, (mention.start, _end(mention, leaf)), facet=facet):
             filling.sources[leaf.path] = mention
+
+
+def _end(mention: Mention, leaf: Leaf) -> int:
+    """A number's unit is used up with it, if it measures the parameter; in "two apples" the apples are not."""
+    unit = mention.unit[:1]
+    measures = unit and (unit[0] in TIME_UNITS or unit[0] in MEASURES or unit[0] in leaf.parameter.stems)
+    return mention.unit_end if measures else mention.end
 
 
 def _pairs(filling: Filling) -> Iterator[_Pair]:
@@ -173,6 +178,19 @@ def _fit_number(filling: Filling, leaf: Leaf, mention: Mention, *, shared: bool)
     return (fit.score * (0.5 if shared else 1.0), fit.value, "share" if fit.share else "whole")
 
 
+def _turn_subtraction(filling: Filling) -> None:
+    """ "Subtract 3 from 10" names the second operand first."""
+    numeric = [leaf.path for leaf in filling.leaves if leaf.parameter.numeric and leaf.required]
+    if len(numeric) != 2 or not _SUBTRACTION.search(filling.scope.clause.text):
+        return
+    first, second = numeric
+    if second in filling.references and first in filling.sources:
+        filling.values[second] = filling.values.pop(first)
+        filling.references = {first}
+    elif {*numeric} <= filling.sources.keys() and filling.sources[first].start < filling.sources[second].start:
+        filling.values[first], filling.values[second] = filling.values[second], filling.values[first]
+
+
 def _fill_special(filling: Filling) -> None:
     """Arithmetic, units, currencies, and places that are written small."""
     clause = filling.scope.clause
@@ -180,7 +198,7 @@ def _fill_special(filling: Filling) -> None:
         expression = next((found for c in filling.scope.own if (found := expression_in(c.text))), None)
         if expression:
             filling.put(leaf, expression, (clause.start, clause.end))
-    units = units_in(clause.text)
+    units = conversion_in(clause.text, bare=True)
     for leaf in filling.open_leaves(Role.UNIT):
         if units and leaf.parameter.direction:
             filling.put(leaf, units[0] if leaf.parameter.direction == "from" else units[1])
@@ -190,7 +208,7 @@ def _fill_special(filling: Filling) -> None:
         if money is not None and source:
             filling.put(leaf, money.currency)
     for leaf in filling.open_leaves(Role.PLACE):
-        for place in lower_case_place(clause, filling.used_spans())[:1]:
+        for place in lower_case_places(clause, filling.used_spans(), leaf.parameter.direction)[:1]:
             filling.put(leaf, place[0], (place[1], place[2]))
 
 

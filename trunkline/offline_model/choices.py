@@ -53,20 +53,21 @@ def preferred(parameter: Parameter, choices: list[Choice], words: Sequence[Word]
     return rest[0] if rest else None
 
 
-def yes_or_no(parameter: Parameter, text: str, words: Sequence[Word]) -> bool | None:
+def yes_or_no(parameter: Parameter, text: str, words: Sequence[Word]) -> Choice | None:
     """What the words say about a boolean parameter; None if nothing."""
     name = r"[\s_-]?".join(re.escape(part) for part in parameter.parts)
     said = re.search(rf"\b{name}\s*(?:[=:]|is|to)?\s*(\w+)", text, re.IGNORECASE)
     if said and said[1].lower() in YES_WORDS | NO_WORDS:
-        return said[1].lower() in YES_WORDS
+        return Choice(said[1].lower() in YES_WORDS, 0, 0)
     wanted = parameter.stems - _EMPTY_FLAGS
     if not wanted:
-        return _switched(words)
-    places = [_place(word, words) for word in wanted]
-    if any(place is None for place in places):
+        switched = _switched(words)
+        return None if switched is None else Choice(switched, 0, 0)
+    places = [place for word in wanted if (place := _place(word, words)) is not None]
+    if len(places) < len(wanted):
         return None
-    first = min(place for place in places if place is not None)
-    return not any(word.plain in _NEGATIONS for word in words[max(0, first - 3) : first])
+    negated = any(word.plain in _NEGATIONS for word in words[max(0, min(places) - 3) : min(places)])
+    return Choice(not negated, words[min(places)].start, words[max(places)].end)
 
 
 def _occurrences(value: str, words: list[Word], parameter: Parameter, found: list[Choice]) -> list[Choice]:
@@ -79,7 +80,7 @@ def _occurrences(value: str, words: list[Word], parameter: Parameter, found: lis
             start, end = run[0].start, run[-1].end
             if [word.stem for word in run] != wanted or any(c.start < end and start < c.end for c in (*found, *result)):
                 continue
-            if _is_meant(run, words[index - 1] if index else None, words[index + size :][:1], parameter):
+            if _is_meant(run, words, parameter):
                 result.append(Choice(value, start, end))
     return result
 
@@ -95,18 +96,21 @@ def _spellings(value: str) -> list[tuple[str, ...]]:
     return [parts for parts in dict.fromkeys(split) if parts]
 
 
-def _is_meant(run: list[Word], before: Word | None, after: list[Word], parameter: Parameter) -> bool:
+def _is_meant(run: list[Word], words: list[Word], parameter: Parameter) -> bool:
     """Whether a word that is also a letter or a filler really names the value."""
-    text = run[0].text
+    text, index = run[0].text, words.index(run[0])
+    before = words[index - 1] if index else None
     if len(run) > 1:
         return True
     if len(text) == 1 and text.isalpha():
         return text.isupper() and (before is None or before.text == "°" or before.text.isdigit() or text not in "IA")
-    if run[0].plain not in STOP_WORDS and run[0].plain not in ("on", "off"):
+    if run[0].plain not in STOP_WORDS | {"on", "off"}:
         return True
-    neighbours = [word for word in (before, *after) if word is not None]
-    named = any(alike(word.stem, part) for word in neighbours for part in parameter.stems)
-    return named or (before is not None and before.plain in _SETTERS)
+    neighbours = [word for word in (before, *words[index + 1 : index + 2]) if word is not None]
+    if any(alike(word.stem, part) for word in neighbours for part in parameter.stems):
+        return True
+    switched = run[0].plain in ("on", "off") and any(word.plain in ("turn", "switch") for word in words[:index])
+    return switched or (before is not None and before.plain in _SETTERS)
 
 
 def _leads(choice: Choice, words: Sequence[Word]) -> str:

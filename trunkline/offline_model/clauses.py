@@ -24,12 +24,13 @@ _JOINT = re.compile(
 )
 _RESULT = re.compile(
     r"\b(?:the|that|this|its|their)\s+(?:result|answer|sum|total|product|output|outcome|number|value|quotient|difference"
-    r"|average|translation|summary|content|contents|page)s?\b|\b(?:it|that|them|those|this)\b",
+    r"|average|translation|summary|content|page|detail|finding|list|info|information|forecast)s?\b|\b(?:it|that|them|those|this)\b",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(r"\s*(?:please\s+)?(?:if|when|whenever|unless|in case|should)\b(?!.*\?)", re.IGNORECASE)
 _WISH = re.compile(
-    r"\b(?:want|need|like|looking for|wonder|curious|love|interested|help|planning|trying|remind|must|please|wish)\b",
+    r"\b(?:want|need|(?:would|['’]d) (?:like|love)|looking for|wonder|curious|interested|help|planning|trying to|remind|please"
+    r"|wish)\b",
     re.IGNORECASE,
 )
 _SUBJECTS: Final = word_set(
@@ -133,7 +134,7 @@ def _parts(solid: str, start: int, end: int, tool_words: Mapping[str, frozenset[
 def _opens(left: str, right: str, tool_words: Mapping[str, frozenset[int]]) -> bool:
     """Whether a clause of its own begins with `right`."""
     head = split_words(right[:60])[:4]
-    if not head or not split_words(left):
+    if not head or not right[:1].isalpha() or not split_words(left):
         return False
     if head[0].plain in CLAUSE_OPENERS:
         return True
@@ -145,13 +146,14 @@ def _opens(left: str, right: str, tool_words: Mapping[str, frozenset[int]]) -> b
 
 def _clause(text: str, start: int, end: int, mentions: tuple[Mention, ...], conditional: bool) -> Clause:
     inside = tuple(mention for mention in mentions if start <= mention.start and mention.end <= end)
-    literal = masked(text, [m for m in inside if m.kind in _LITERAL])[:end]
+    literal = masked(text, [m for m in inside if m.kind in LITERAL])[:end]
     words = _with_phrases([word for word in split_words(literal) if word.start >= start])
     clause = text[start:end]
     return Clause(clause, start, end, words, inside, _asks(clause, words), conditional)
 
 
-_LITERAL: Final = frozenset({Kind.QUOTED, Kind.CONTENT, Kind.JSON, Kind.URL, Kind.EMAIL, Kind.PATH, Kind.IDENTIFIER})
+#: Mentions whose words are not words of the clause.
+LITERAL: Final = frozenset({Kind.QUOTED, Kind.CONTENT, Kind.JSON, Kind.URL, Kind.EMAIL, Kind.PATH, Kind.IDENTIFIER})
 
 
 def _with_phrases(words: list[Word]) -> tuple[Word, ...]:

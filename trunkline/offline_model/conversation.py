@@ -48,6 +48,8 @@ class Conversation:
     earlier_calls: tuple[PastCall, ...]
     """Before the request, in order."""
     question: Question | None = None
+    said: str = ""
+    """All that the user has written."""
 
 
 def read_conversation(messages: Sequence[Message]) -> Conversation:
@@ -62,6 +64,7 @@ def read_conversation(messages: Sequence[Message]) -> Conversation:
         rounds=sum(1 for message in since if message.tool_calls),
         earlier_calls=_calls(messages[: max(last, 0)], answers),
         question=_question(messages[: max(last, 0)]),
+        said="\n".join(message.text for message in messages if message.role == "user"),
     )
 
 

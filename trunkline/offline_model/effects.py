@@ -9,7 +9,7 @@ from typing import Final
 
 from trunkline.offline_model.clauses import Clause
 from trunkline.offline_model.offered import OfferedTool
-from trunkline.offline_model.vocabulary import ASKING_VERBS, EFFECT_VERBS, MILD_VERBS, PREAMBLE, alike
+from trunkline.offline_model.vocabulary import ASKING_VERBS, CARRIER_VERBS, EFFECT_VERBS, MILD_VERBS, PREAMBLE, alike
 from trunkline.offline_model.words import Word, stem, stems
 
 _NEGATED = re.compile(
@@ -30,6 +30,8 @@ def effect_verbs(tool: OfferedTool) -> frozenset[str]:
     if named[:1] and named[0] in ASKING_VERBS:  # get_order, check_message
         verbs = [word for word in verbs if word != named[0]]
         verbs = [] if described[:1] and described[0] in ASKING_VERBS else verbs
+    if set(verbs) & CARRIER_VERBS:
+        verbs += [word for word in named[1:] if word in EFFECT_VERBS]
     if verbs and all(verb in MILD_VERBS for verb in verbs) and _takes_only_numbers(tool):
         return frozenset()
     return frozenset(verbs)

@@ -60,8 +60,10 @@ class Filled:
     """Required parameters without a value."""
     references: frozenset[Path] = frozenset()
     """Of the missing ones, those for which the text points at a result ("multiply it by 4")."""
+    shares: tuple[tuple[Path, float], ...] = ()
+    """Parameters that are a percentage of a sum the text does not give ("20% down" on "the cheapest one")."""
     variants: tuple[dict[str, Json], ...] = ()
-    """Further argument sets, where the text names several values for one parameter ("Paris and London")."""
+    """All argument sets, where the text names several values for one parameter ("Paris and London"); else empty."""
 
 
 @dataclass
@@ -120,7 +122,10 @@ class Filling:
     def filled(self) -> Filled:
         """What has been found, put together."""
         missing = tuple(leaf.path for leaf in self.leaves if leaf.required and leaf.path not in self.values)
-        return Filled(_assembled(self.values, self.parameters), missing, frozenset(self.references) & set(missing))
+        shares = tuple((path, share) for path, share in self.shares.items() if path not in self.values)
+        return Filled(
+            _assembled(self.values, self.parameters), missing, frozenset(self.references) & set(missing), shares
+        )
 
 
 def _leaves(parameters: Sequence[Parameter], path: Path, *, required: bool) -> Iterator[Leaf]:

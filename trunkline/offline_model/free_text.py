@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from trunkline.offline_model.clauses import Clause
+from trunkline.offline_model.clauses import LITERAL, Clause
+from trunkline.offline_model.mention import NUMERIC, Kind
 from trunkline.offline_model.offered import Parameter
-from trunkline.offline_model.relevance import ARITHMETIC
 from trunkline.offline_model.roles import Role
-from trunkline.offline_model.vocabulary import ASKING_VERBS, STOP_WORDS
+from trunkline.offline_model.vocabulary import ASKING_VERBS, CLAUSE_OPENERS, PREAMBLE, STOP_WORDS
 from trunkline.offline_model.words import Word, stem, word_set
 
 Spans = Iterable[tuple[int, int]]
@@ -21,23 +21,6 @@ Spans = Iterable[tuple[int, int]]
 _ANNOUNCERS: Final = word_set(
     "text word words sentence phrase string following term query question topic message note content title name called"
     " named titled saying about regarding string letters characters article spelled"
-)
-_OPERATORS: Final = (
-    (re.compile(r"\bplus\b", re.IGNORECASE), "+"),
-    (re.compile(r"\bminus\b", re.IGNORECASE), "-"),
-    (re.compile(r"\b(?:times|multiplied by)\b|×", re.IGNORECASE), "*"),
-    (re.compile(r"\b(?:divided by|over)\b|÷", re.IGNORECASE), "/"),
-    (re.compile(r"\b(?:to the power of|raised to)\b", re.IGNORECASE), "**"),
-    (re.compile(r"\bsquared\b", re.IGNORECASE), "** 2"),
-    (re.compile(r"\bcubed\b", re.IGNORECASE), "** 3"),
-    (re.compile(r"(\d+(?:\.\d+)?)\s*(?:%|percent)\s*of\s+"), r"\1 / 100 * "),
-    (re.compile(r"(?<=\d),(?=\d{3}\b)"), ""),
-)
-_ROOT = re.compile(r"square root of\s+(\d+(?:\.\d+)?)", re.IGNORECASE)
-_UNITS: Final = (
-    re.compile(r"\d\s*(?P<source>[^\W\d_]+|°\w?)\s+(?:to|in|into|as|is how many)\s+(?P<target>[^\W\d_]+|°\w?)"),
-    re.compile(r"how many\s+(?P<target>[^\W\d_]+)\s.*?\d\s*(?P<source>[^\W\d_]+|°\w?)", re.IGNORECASE),
-    re.compile(r"(?P<source>[^\W\d_]+)\s+(?:to|into)\s+(?P<target>[^\W\d_]+)"),
 )
 _MARKS: Final = {
     Role.TITLE: r"called|named|titled|entitled|with (?:the )?(?:title|subject|name)|about|regarding",
@@ -71,29 +54,11 @@ def marked_text(parameter: Parameter, text: str) -> str | None:
     return match["value"].strip(" \"'“”") if match else None
 
 
-def expression_in(text: str) -> str | None:
-    """The arithmetic in `text`, with words such as "plus" as signs."""
-    root = _ROOT.search(text)
-    for pattern, sign in _OPERATORS:
-        text = pattern.sub(sign, text)
-    match = ARITHMETIC.search(text)
-    if match:
-        return re.sub(r"\s+", " ", match.group()).strip(" .,").replace("^", "**").replace("×", "*").replace("÷", "/")
-    return f"{root[1]} ** 0.5" if root else None
-
-
-def units_in(text: str) -> tuple[str, str] | None:
-    """The units a conversion is from and to: "10 km to miles"."""
-    for pattern in _UNITS:
-        if match := pattern.search(text):
-            return match["source"], match["target"]
-    return None
-
-
-def lower_case_place(clause: Clause, used: Spans) -> list[tuple[str, int, int]]:
+def lower_case_places(clause: Clause, used: Spans, direction: str | None = None) -> list[tuple[str, int, int]]:
     """Places written small: what follows "in", "near" or "for" up to the next function word ("in paris and london")."""
+    leads = {"from": "from", "to": "to|into"}.get(direction or "", "in|near|around|at|for|of|to")
     hidden = _blotted(clause, used)
-    for match in re.finditer(r"\b(?:in|near|around|at|for|to|of)\s+(?=[^\W\d_])", hidden, re.IGNORECASE):
+    for match in re.finditer(rf"\b(?:{leads})\s+(?=[^\W\d_])", hidden, re.IGNORECASE):
         run = re.match(
             r"(?:[^\W\d_][\w'’-]*)(?:(?:\s|,\s|,?\sand\s|,?\sor\s)[^\W\d_][\w'’-]*){0,5}", hidden[match.end() :]
         )
@@ -148,12 +113,15 @@ def object_of(
     spans = list(used)
     announcers = _ANNOUNCERS | set(parameter.parts)
     runs: list[list[Word]] = [[]]
+    announced = [False]
     for word in _all_words(clause):
         if word.start in names or any(start <= word.start < end for start, end in spans):
             runs.append([])
+            announced.append(word.plain in announcers)
         elif keep_numbers or not word.text.isdigit():
             runs[-1].append(word)
-    trimmed = [_trimmed(run, announcers) for run in runs]
+    runs[0] = _without_verb(runs[0])
+    trimmed = [_trimmed(run, announcers, after) for run, after in zip(runs, announced, strict=True)]
     best = max(trimmed, key=len, default=[])
     if not best:
         return None
@@ -164,23 +132,51 @@ def _all_words(clause: Clause) -> list[Word]:
     return [word for word in clause.words if " " not in word.text]
 
 
-def _trimmed(run: list[Word], announcers: set[str] | frozenset[str]) -> list[Word]:
-    """`run` without the function words at its edges, and without what announces it."""
-    start, end = 0, len(run)
-    while start < end and (_is_filler(run[start]) or run[start].plain in announcers):
+def _without_verb(run: list[Word]) -> list[Word]:
+    """The words from the start of a clause, without its imperative and the politeness before that."""
+    start = 0
+    while start < len(run) and run[start].plain in PREAMBLE:
         start += 1
-    while end > start and _is_filler(run[end - 1]):
+    while start < len(run) and (run[start].plain in CLAUSE_OPENERS | _VERBS or run[start].stem in ASKING_VERBS):
+        start += 1
+    return run[start:]
+
+
+_VERBS: Final = word_set("put take bring place mark jot say write have enter")
+
+
+def _trimmed(run: list[Word], announcers: frozenset[str], announced: bool) -> list[Word]:
+    """`run` without the function words at its edges, and without what announces it; an announced text keeps its "the"."""
+    start, end = 0, len(run)
+    while start < end and not announced and (_is_filler(run[start]) or run[start].plain in announcers):
+        announced = run[start].plain in announcers and start + 1 < end and run[start + 1].plain not in announcers
+        start += 1
+    while start < end and announced and run[start].plain in _LINKS:
+        start += 1
+    while end > start and (_is_filler(run[end - 1]) or run[end - 1].plain in _CLOSINGS):
         end -= 1
     return run[start:end]
 
 
+#: What may stand between an announcing word and the text itself: "the word for …".
+_LINKS: Final = word_set("of for is that which in from")
+_CLOSINGS: Final = word_set("please thanks thank now today")
+#: Stop words that are as likely part of a text somebody wants handled.
+_CONTENT: Final = word_set(
+    "hello hi hey good great nice fine cool yes no right well sure thanks thank ok okay things thing day"
+)
+
+
 def _is_filler(word: Word) -> bool:
-    return word.plain in STOP_WORDS or (word.stem in ASKING_VERBS and word.stem not in ("work", "process"))
+    if word.plain in _CONTENT:
+        return False
+    return word.plain in STOP_WORDS
 
 
 def _blotted(clause: Clause, used: Spans) -> str:
     text = clause.text
-    for start, end in used:
+    read = [(m.start, m.end) for m in clause.mentions if m.kind in LITERAL or m.kind in (Kind.MOMENT, *NUMERIC)]
+    for start, end in [*used, *read]:
         low, high = max(0, start - clause.start), max(0, end - clause.start)
         text = text[:low] + "|" * (min(high, len(text)) - low) + text[high:]
     return text

@@ -7,13 +7,14 @@ not know where a tool came from.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from trunkline.offline_model.choices import chosen_values
 from trunkline.offline_model.clauses import Clause
 from trunkline.offline_model.filling import Filled, Filling, Leaf, Scope
 from trunkline.offline_model.fits import WORDED, fit_mention
-from trunkline.offline_model.free_text import lower_case_place, object_of
+from trunkline.offline_model.free_text import lower_case_places, object_of
 from trunkline.offline_model.json_values import Json
 from trunkline.offline_model.mention import NUMERIC, Kind, Mention
 from trunkline.offline_model.number_fits import fit_number
@@ -65,7 +66,7 @@ def _items(filling: Filling, leaf: Leaf, items: Parameter, fill_item: FillItem) 
     return [value for _, value in fitting]
 
 
-def _item(filling: Filling, items: Parameter, mention: Mention) -> Json | None:
+def _item(filling: Filling, items: Parameter, mention: Mention) -> Json:
     if mention.kind in NUMERIC and items.numeric:
         fit = fit_number(replace(items, role=Role.NUMBER), mention, tool=filling.tool, text=filling.scope.text)
         return fit.value if fit else None
@@ -109,16 +110,18 @@ def _segments(clause: Clause) -> Iterator[Clause]:
 
 
 def variants(filling: Filling, arguments: dict[str, Json]) -> tuple[dict[str, Json], ...]:
-    """Further argument sets for the first parameter for which the text coordinates several values."""
+    """The argument sets for the first parameter for which the text coordinates several values; empty if none."""
     for leaf in filling.leaves:
         if len(leaf.path) != 1 or leaf.path not in filling.values:
             continue
-        values = _coordinated_values(filling, leaf)
-        name, first = leaf.path[0], filling.values[leaf.path]
-        others = [value for value in values if value != first][: MOST_VARIANTS - 1]
-        if others:
-            return tuple({**arguments, name: value} for value in others)
+        values = _distinct(_coordinated_values(filling, leaf))
+        if len(values) > 1 and filling.values[leaf.path] in values:
+            return tuple({**arguments, leaf.path[0]: value} for value in values[:MOST_VARIANTS])
     return ()
+
+
+def _distinct(values: list[Json]) -> list[Json]:
+    return [value for index, value in enumerate(values) if value not in values[:index]]
 
 
 def _coordinated_values(filling: Filling, leaf: Leaf) -> list[Json]:
@@ -140,18 +143,20 @@ def _row(filling: Filling, source: Mention) -> list[Mention]:
     """The mentions of one kind that stand in a row with `source`: "Paris, London and Rome"."""
     clause = next((c for c in filling.scope.own if source in c.mentions), filling.scope.clause)
     alike = {Kind.PLACE, Kind.PROPER} if source.kind in (Kind.PLACE, Kind.PROPER) else {source.kind}
-    row = [source]
+    row: list[Mention] = []
     for mention in clause.mentions:
-        gap = clause.text[row[-1].end - clause.start : mention.start - clause.start]
-        free = (
-            mention.kind in alike and mention.start >= row[-1].end and not filling.is_used(mention.start, mention.end)
-        )
-        if free and _COORDINATED.fullmatch(gap):
-            row.append(mention)
+        if mention.kind not in alike or (mention != source and filling.is_used(mention.start, mention.end)):
+            continue
+        gap = clause.text[row[-1].end - clause.start : mention.start - clause.start] if row else ""
+        if row and not _COORDINATED.fullmatch(gap):
+            if source in row:
+                break
+            row = []
+        row.append(mention)
     return row
 
 
-def _value(filling: Filling, leaf: Leaf, mention: Mention) -> Json | None:
+def _value(filling: Filling, leaf: Leaf, mention: Mention) -> Json:
     if mention.kind in NUMERIC and leaf.parameter.numeric:
         fit = fit_number(leaf.parameter, replace(mention, bound=None), tool=filling.tool, text=filling.scope.text)
         return fit.value if fit else None
@@ -164,8 +169,7 @@ def _coordinated_choices(filling: Filling, leaf: Leaf) -> list[Json]:
         choices = chosen_values(leaf.parameter, clause.words, clause.mentions)
         if len(choices) > 1 and leaf.parameter.direction is None:
             gaps = (
-                clause.text[one.end - clause.start : other.start - clause.start]
-                for one, other in zip(choices, choices[1:], strict=False)
+                clause.text[one.end - clause.start : other.start - clause.start] for one, other in pairwise(choices)
             )
             if all(_COORDINATED.fullmatch(gap) for gap in gaps):
                 return [choice.value for choice in choices]
@@ -175,6 +179,6 @@ def _coordinated_choices(filling: Filling, leaf: Leaf) -> list[Json]:
 def _coordinated_places(filling: Filling, leaf: Leaf) -> list[Json]:
     if leaf.parameter.role is not Role.PLACE:
         return []
-    places = lower_case_place(filling.scope.clause, [])
+    places = lower_case_places(filling.scope.clause, [])
     names: list[Json] = [name for name, _, _ in places]
     return names if filling.values[leaf.path] in names else []

@@ -63,6 +63,8 @@ class Mention:
     moment: Moment | None = None
     unit: tuple[str, ...] = ()
     """Stems of the words that directly follow a number: `("bedroom",)` in "3-bedroom house"."""
+    unit_end: int = 0
+    """Where the first of these words ends."""
     before: tuple[str, ...] = field(default=(), compare=False)
     """Stems of up to four words before it, nearest last."""
     preposition: str = ""

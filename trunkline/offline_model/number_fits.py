@@ -96,8 +96,10 @@ def _unit(parameter: Parameter, mention: Mention) -> float | None:
 
 def _time_unit(parameter: Parameter) -> str | None:
     """The unit of time a parameter is measured in, by its name or else its description."""
-    words = [stem(part) for part in parameter.parts]
-    for word in (*words, *(sorted(parameter.described) if parameter.role is Role.DURATION else ())):
+    words: list[str] = [stem(part) for part in parameter.parts]
+    if parameter.role is Role.DURATION:
+        words += sorted(parameter.described)
+    for word in words:
         if word in TIME_UNITS and (len(word) > 1):
             return word
     return None
@@ -163,7 +165,7 @@ def _claimed(parameter: Parameter, mention: Mention, tool: OfferedTool) -> float
     return 0.25 if any(mention.unit[0] in other.stems for other in others) else 0.0
 
 
-def _value(parameter: Parameter, mention: Mention) -> Json | None:
+def _value(parameter: Parameter, mention: Mention) -> Json:
     """The number in the parameter's measure, or None if the schema does not allow it."""
     number = mention.number
     if mention.unit and mention.unit[0] in TIME_UNITS and (unit := _time_unit(parameter)):

@@ -5,23 +5,17 @@ that nothing can complete becomes a question. No call is made twice. This module
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from trunkline.offline_model.conversation import Conversation, PastCall
-from trunkline.offline_model.filling import Path
 from trunkline.offline_model.json_values import Json, canonical
 from trunkline.offline_model.offered import OfferedTool, Parameter
-from trunkline.offline_model.references import (
-    field_of,
-    pointed_records,
-    points_at_record,
-    referred_value,
-)
 from trunkline.offline_model.relevance import Catalogue
 from trunkline.offline_model.repair import repaired
+from trunkline.offline_model.resolve import parameter_at, resolve
 from trunkline.offline_model.results import Failed, Succeeded, records
 from trunkline.offline_model.roles import Role
 from trunkline.offline_model.steps import Step, forced_steps, read_steps
@@ -30,12 +24,6 @@ from trunkline.offline_model.steps import Step, forced_steps, read_steps
 MOST_ROUNDS: Final = 8
 #: No more calls than these in one round.
 MOST_CALLS: Final = 16
-#: "Each of them" means at most so many.
-_MOST_EVERY: Final = 5
-#: Roles whose value may be that of an earlier call in the conversation.
-_REMEMBERED: Final = frozenset(
-    {Role.PLACE, Role.IDENTIFIER, Role.URL, Role.EMAIL, Role.RECIPIENT, Role.PATH, Role.LANGUAGE, Role.SYMBOL, Role.MONEY}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +64,7 @@ def make_plan(
         steps = read_steps(conversation, catalogue, now)
         steps = _with_providers(steps, conversation, catalogue, now)
     planner = _Planner(conversation, catalogue)
-    for step in steps:
+    for step in sorted(steps, key=lambda step: bool(step.missing)):  # what lacks nothing may find what others lack
         planner.take(step)
     if forced is not None and not planner.calls and not conversation.rounds:
         planner.calls = [PlannedCall(step.tool.name, step.arguments) for step in steps[:1]]
@@ -109,14 +97,16 @@ class _Planner:
         if made and not _means_every(step.text):
             self._repair(step, made)
             return
-        resolved, choices = self._resolve(step)
-        for arguments in resolved:
+        resolved = resolve(step, self.conversation, effect=self.catalogue.has_effect(step.tool))
+        for arguments in resolved.arguments:
             self._call(step.tool, arguments)
-        if not resolved:
+        if not resolved.arguments:
             names = tuple(".".join(path) for path in step.missing)
-            self.lacks.append(Lack(step.tool, names, choices))
+            self.lacks.append(Lack(step.tool, names, resolved.choices))
 
     def _call(self, tool: OfferedTool, arguments: dict[str, Json]) -> None:
+        order = [parameter.name for parameter in tool.parameters if parameter.name in arguments]
+        arguments = {name: arguments[name] for name in order} | arguments
         key = _key(tool.name, arguments)
         if key not in self._made:
             self._made.add(key)
@@ -135,66 +125,15 @@ class _Planner:
             if mended is not None:
                 self._call(step.tool, mended)
 
-    def _resolve(self, step: Step) -> tuple[list[dict[str, Json]], tuple[dict[str, Json], ...]]:
-        """The step's arguments completed from results; or the records among which the text does not choose."""
-        options = [step.arguments]
-        for path in step.missing:
-            parameter = _parameter(step.tool, path)
-            if parameter is None:
-                return [], ()
-            values, choices = self._values(step, path, parameter)
-            if not values:
-                return [], choices
-            options = [_with(arguments, path, value) for arguments in options for value in values]
-        return options[:_MOST_EVERY], ()
 
-    def _values(
-        self, step: Step, path: Path, parameter: Parameter
-    ) -> tuple[list[Json], tuple[dict[str, Json], ...]]:
-        results = [call.outcome.value for call in self._past() if isinstance(call.outcome, Succeeded)]
-        if path in step.references:
-            values = [value for result in results if (value := referred_value(result, parameter)) is not None]
-            return values[:1], ()
-        chooses = points_at_record(step.text)
-        if not chooses and (remembered := self._remembered(parameter)) is not None:
-            return [remembered], ()
-        for result in results:
-            pointed = pointed_records(step.text, result)
-            values = [value for record in pointed.records if (value := field_of(record, parameter)) is not None]
-            if not values:
-                continue
-            if pointed.every:
-                return values[:_MOST_EVERY], ()
-            if not pointed.certain and parameter.role is Role.IDENTIFIER and self.catalogue.has_effect(step.tool):
-                return [], pointed.records
-            return values[:1], ()
-        return [], ()
-
-    def _remembered(self, parameter: Parameter) -> Json:
-        """The value an earlier call had for a parameter of this name."""
-        if parameter.role not in _REMEMBERED:
-            return None
-        for call in self._past():
-            if parameter.name in call.arguments and not isinstance(call.outcome, Failed):
-                return call.arguments[parameter.name]
-        return None
-
-    def _past(self) -> Iterator[PastCall]:
-        """All calls of the conversation, the latest first."""
-        yield from reversed(self.conversation.calls)
-        yield from reversed(self.conversation.earlier_calls)
-
-
-def _with_providers(
-    steps: list[Step], conversation: Conversation, catalogue: Catalogue, now: datetime
-) -> list[Step]:
+def _with_providers(steps: list[Step], conversation: Conversation, catalogue: Catalogue, now: datetime) -> list[Step]:
     """Puts a search in front of a step that needs the id of something the text only describes."""
     if not steps or any(_has_records(call) for call in (*conversation.earlier_calls,)):
         return steps
     completed: list[Step] = []
     for step in steps:
         for path in step.missing:
-            parameter = _parameter(step.tool, path)
+            parameter = parameter_at(step.tool, path)
             if parameter is None or parameter.role is not Role.IDENTIFIER:
                 continue
             provider = _provider(step, parameter, conversation, catalogue, now)
@@ -242,17 +181,3 @@ def _key(tool: str, arguments: dict[str, Json]) -> tuple[str, str]:
 
 def _means_every(text: str) -> bool:
     return re.search(r"\b(?:each|every|all|both)\b", text, re.IGNORECASE) is not None
-
-
-def _parameter(tool: OfferedTool, path: Path) -> Parameter | None:
-    found = tool.parameter(path[0])
-    for name in path[1:]:
-        found = next((p for p in found.properties if p.name == name), None) if found else None
-    return found
-
-
-def _with(arguments: dict[str, Json], path: Path, value: Json) -> dict[str, Json]:
-    if len(path) == 1:
-        return {**arguments, path[0]: value}
-    inner = arguments.get(path[0])
-    return {**arguments, path[0]: _with(inner if isinstance(inner, dict) else {}, path[1:], value)}

@@ -174,7 +174,7 @@ def _spelled_number(words: list[str]) -> float:
 
 def _mention(text: str, kind: Kind, span: tuple[int, int], number: float, currency: str) -> Mention:
     start, end = span
-    unit = _unit(text, end)
+    unit, unit_end = _unit(text, end)
     return Mention(
         kind,
         start,
@@ -182,6 +182,7 @@ def _mention(text: str, kind: Kind, span: tuple[int, int], number: float, curren
         text[start:end].strip(),
         number=number,
         unit=unit,
+        unit_end=unit_end,
         before=stems_before(text, start),
         preposition=preposition_before(text, start),
         bound=_bound(text, start, end, unit),
@@ -189,15 +190,18 @@ def _mention(text: str, kind: Kind, span: tuple[int, int], number: float, curren
     )
 
 
-def _unit(text: str, end: int) -> tuple[str, ...]:
-    """Stems of up to three words after a number, as far as no stop word or punctuation comes between."""
+def _unit(text: str, end: int) -> tuple[tuple[str, ...], int]:
+    """Stems of up to three words after a number, as far as no stop word or punctuation comes between; where the first
+    of them ends."""
     unit: list[str] = []
+    first_end = end
     while len(unit) < 3 and (match := _UNIT_WORD.match(text, end)):
         if match[1].lower() in STOP_WORDS or match[1].lower() in _NO_UNIT:
             break
         unit.append(stem(match[1]))
         end = match.end()
-    return tuple(unit)
+        first_end = end if len(unit) == 1 else first_end
+    return tuple(unit), first_end
 
 
 def _bound(text: str, start: int, end: int, unit: tuple[str, ...]) -> Bound | None:

@@ -22,7 +22,6 @@ _ORDINALS: Final = {
 _ORDINAL = re.compile(rf"\b(?:the|that|number|#|option)\s*(?P<word>{'|'.join(_ORDINALS)})\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"\b(?:number|option|result|no\.)\s*#?(?P<number>[1-9]\d?)\b", re.IGNORECASE)
 _EVERY = re.compile(r"\b(?:each|every|all|both)\b(?!\s+(?:day|week|month|year|hour))", re.IGNORECASE)
-_POINTING = re.compile(r"\b(?:it|that|this|one|there)\b", re.IGNORECASE)
 
 #: Superlatives: which end, of which field.
 _SUPERLATIVES: Final = (
@@ -81,19 +80,24 @@ def pointed_records(text: str, value: Json) -> Pointed:
     return Pointed(tuple(found), certain=False)
 
 
-def field_of(record: dict[str, Json], parameter: Parameter) -> Json:
-    """The value a record has for `parameter`, by name; None if there is none that fits its schema."""
-    candidates = sorted(
-        (rank, len(key), key) for key in record if (rank := _name_distance(key, parameter)) is not None
-    )
-    for _, _, key in candidates:
+def field_of(record: dict[str, Json], parameter: Parameter) -> tuple[int, Json] | None:
+    """The value a record has for `parameter` by name, and how far the names are apart; None if nothing fits."""
+    candidates = sorted((rank, len(key), key) for key in record if (rank := _name_distance(key, parameter)) is not None)
+    for rank, _, key in candidates:
         value = record[key]
         if _suits(value, parameter):
-            return str(value) if parameter.type == "string" else value
+            return rank, str(value) if parameter.type == "string" else value
     for value in record.values():
         if isinstance(value, dict) and (inner := field_of(value, parameter)) is not None:
             return inner
     return None
+
+
+def lists_records(value: Json) -> bool:
+    """Whether a result is, or holds, a list of records, of which "the first one" is one."""
+    if isinstance(value, dict):
+        return any(isinstance(item, list) and records(item) for item in value.values())
+    return isinstance(value, list) and bool(records(value))
 
 
 def referred_value(value: Json, parameter: Parameter) -> Json:
@@ -105,11 +109,6 @@ def referred_value(value: Json, parameter: Parameter) -> Json:
         except ValueError:
             return None
     return whole if _suits(whole, parameter) else None
-
-
-def points_vaguely(text: str) -> bool:
-    """Whether a pronoun points at something said before."""
-    return _POINTING.search(text) is not None
 
 
 def _at(found: Sequence[dict[str, Json]], index: int) -> Pointed:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from trunkline.offline_model.arithmetic import conversion_in, expression_in
 from trunkline.offline_model.clauses import Clause
 from trunkline.offline_model.effects import asks_for_effect, effect_verbs
 from trunkline.offline_model.mention import NUMERIC, Kind, Mention
@@ -49,7 +50,8 @@ _SLOTS: Final = {
     Role.TEXT: (frozenset({Kind.QUOTED, Kind.CONTENT}), 0.25),
     Role.QUERY: (frozenset({Kind.QUOTED, Kind.CONTENT}), 0.25),
 }
-ARITHMETIC: Final = re.compile(r"[(\d][\d\s.,()]*(?:\*\*|[-+*/^×÷%])\s*[\d(][\d\s().,+\-*/^×÷%]*")
+#: What a mention adds that hardly anything else can be for: a URL for the tool that fetches, a sum for a calculator.
+_TELLING: Final = 0.9
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -107,20 +109,21 @@ class Catalogue:
         alone = mentioned >= THRESHOLD  # a URL for the tool that fetches, a sum for the calculator
         if lexical + mentioned < least or (lexical < min(_WORDS_NEEDED, least) and not alone):
             return None
-        if profile.effects and not self._effect_is_asked(profile, clause, names.stems, mentioned):
+        if profile.effects and not self._effect_is_asked(profile, clause, names.stems, max(mentioned, others.raw)):
             return None
         distinctive = [word for word, weight in profile.names.items() if weight > _WEAK_NAME]
         coverage = sum(word in names.stems for word in distinctive) / len(distinctive) if distinctive else 0.0
         rank = names.weighed + others.weighed + mentioned + 0.5 * coverage + _in_order(profile, words)
         return Match(profile.tool, rank, named | described, named)
 
-    def _effect_is_asked(self, profile: Profile, clause: Clause, matched: frozenset[str], mentioned: float) -> bool:
+    def _effect_is_asked(self, profile: Profile, clause: Clause, matched: frozenset[str], other: float) -> bool:
+        """Whether the verb of effect is asked for, together with what the tool does it to."""
         verb = asks_for_effect(clause, profile.effects)
         if verb is None:
             return False
         nouns = {word for word, weight in profile.names.items() if weight > _WEAK_NAME} - profile.effects
         verb_and_noun_in_one = any(alike(verb.stem, noun) for noun in nouns)
-        return not nouns or bool(nouns & matched) or verb_and_noun_in_one or mentioned >= 0.35
+        return not nouns or bool(nouns & matched) or verb_and_noun_in_one or other >= 0.35
 
     def _rarities(self) -> dict[str, float]:
         count = len(self.profiles)
@@ -166,8 +169,8 @@ def _matched(
 
 
 def _profile(tool: OfferedTool) -> Profile:
-    named = [stem(part) for part in tool.parts if part not in STOP_WORDS or part in ("to", "do")]
-    named = [part for part in named if part != "to"]
+    parts = [part.rstrip("0123456789") or part for part in tool.parts]
+    named = [stem(part) for part in parts if part not in STOP_WORDS or part == "do"]
     names = {part: _WEAK_NAME if part in ASKING_VERBS or part in WEAK_NOUNS else _NAME for part in named}
     if names and max(names.values()) < _NAME:
         names = {part: _WEAK_NAME if part in EMPTY_VERBS else 0.9 for part in names}
@@ -212,18 +215,24 @@ def _leaves(parameters: Sequence[Parameter]) -> list[Parameter]:
 def _mention_score(tool: OfferedTool, clause: Clause, *, sole: bool) -> float:
     """What the clause's mentions say for `tool`: at most a part of the threshold, but for what only it can take."""
     score = 0.0
-    used: set[Mention] = set()
-    for parameter in _leaves(tool.parameters):
-        if parameter.role is Role.EXPRESSION and ARITHMETIC.search(clause.text):
-            return 0.9
+    used: list[Mention] = []
+    leaves = _leaves(tool.parameters)
+    roles = [parameter.role for parameter in leaves]
+    if Role.EXPRESSION in roles and expression_in(clause.text):
+        return _TELLING
+    if roles.count(Role.UNIT) > 1 and conversion_in(clause.text):
+        return _TELLING
+    for parameter in leaves:
         kinds, weight = _SLOTS.get(parameter.role, (frozenset[Kind](), 0.0))
         fitting = next((m for m in clause.mentions if m.kind in kinds and m not in used and _fits(m)), None)
         if fitting is None:
             continue
-        used.add(fitting)
-        if fitting.kind is Kind.URL and parameter.required and sole:
-            return 0.9
+        used.append(fitting)
+        if fitting.kind in (Kind.URL, Kind.PATH) and parameter.required and sole:
+            return _TELLING
         score += weight
+    if roles.count(Role.CURRENCY) > 1 and len({m.currency for m in used if m.currency}) > 1:
+        return _TELLING
     return min(score, _MENTIONS_AT_MOST)
 
 

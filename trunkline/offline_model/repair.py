@@ -75,10 +75,8 @@ def _number(value: float, reason: str) -> Json:
     match = _LIMIT.search(reason)
     if match is None:
         return str(value) if re.search(r"\bstring\b", reason) else None
-    limit = float(match["limit"])
-    schema: dict[str, Json] = {"maximum" if match["side"].lower()[0] in "la<mn" else "minimum": limit}
-    if match["side"].lower() in ("at least", "minimum of"):
-        schema = {"minimum": limit}
+    limit, above = float(match["limit"]), match["side"].lower().startswith(("g", "at l", ">", "min"))
+    schema: dict[str, Json] = {"minimum" if above else "maximum": limit}
     candidate = value / 100 if "maximum" in schema and limit <= 1 else value * 100 if value < 1 else None
     if candidate is None or not conforms(candidate, schema):
         return None

@@ -64,7 +64,7 @@ class FunctionDefinition(_Part):
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
     description: str | None = None
-    parameters: dict[str, Json] | None = None
+    parameters: dict[str, Any] | None = None
 
 
 class ToolDefinition(_Part):
@@ -92,7 +92,7 @@ class ChatRequest(_Part):
     model: Annotated[str, StringConstraints(min_length=1)]
     messages: Annotated[list[Message], Field(min_length=1)]
     tools: list[ToolDefinition] | None = None
-    tool_choice: str | dict[str, Json] | None = None
+    tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

@@ -185,4 +185,3 @@ def _dotted(path: Json) -> str:
 def _plain_problems(reason: str) -> tuple[FieldProblem, ...]:
     found = (FieldProblem(_dotted(m["path"]), m["reason"].strip()) for m in _PLAIN_PROBLEM.finditer(reason))
     return tuple(found)
-

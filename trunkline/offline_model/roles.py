@@ -51,12 +51,17 @@ TIME_UNITS: Final = {
     "week": 604800.0, "month": 2629800.0, "year": 31557600.0,
 }  # fmt: skip
 
+#: Stems of other units of measure.
+MEASURES: Final = frozenset(
+    {"kg", "cm", "km", "meter", "foot", "lb", "m", "g", "mile", "degre", "gram", "liter", "inch"}
+)
+
 _MONEY = word_set(
     "price cost amount budget income salary payment value debt debts rent fee fees total principal loan balance usd"
     " dollars eur revenue wage deposit mortgage bill tip savings expenses spend cash money subtotal"
 )
 _PERCENT = word_set("percent percentage pct rate interest apr discount margin share ratio tax vat")
-_DURATION = word_set("duration delay interval timeout length wait term period minutes seconds hours days")
+_DURATION = word_set("duration delay interval timeout wait term period minutes seconds hours days")
 _COUNT = word_set(
     "count n num number quantity qty limit size times amount max_results results top k repeat copies rolls many"
 )

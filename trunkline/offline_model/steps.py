@@ -14,13 +14,27 @@ from trunkline.offline_model.arguments import fill_arguments
 from trunkline.offline_model.clauses import Clause, Utterance, read_utterance
 from trunkline.offline_model.conversation import Conversation, PastCall
 from trunkline.offline_model.filling import Filled, Path, Scope
+from trunkline.offline_model.fits import WORDED
+from trunkline.offline_model.free_text import object_of
 from trunkline.offline_model.json_values import Json, canonical
-from trunkline.offline_model.offered import OfferedTool
+from trunkline.offline_model.mention import Kind
+from trunkline.offline_model.offered import OfferedTool, Parameter
+from trunkline.offline_model.references import points_at_record
 from trunkline.offline_model.relevance import Catalogue, Match, choose
+from trunkline.offline_model.roles import Role
+from trunkline.offline_model.schema_check import conforms
 
 #: The score from which a clause may be about a tool when nothing scores higher: its one noun, shared by other tools.
 _SECOND_CHANCE: Final = 0.5
-_ELLIPSIS = re.compile(r"^\s*(?:and\s+|or\s+|ok(?:ay)?,?\s+)*(?:what about|how about|same for|and|or|also)\b", re.IGNORECASE)
+_ELLIPSIS = re.compile(
+    r"^\s*(?:and\s+|or\s+|ok(?:ay)?,?\s+)*(?:what about|how about|same for|and|or|also)\b", re.IGNORECASE
+)
+_DETAILS = re.compile(r"\b(?:more|details?|about|describe|info|information|show|look)\b", re.IGNORECASE)
+_AGAIN = re.compile(r"\b(?:again|the same|repeat|another|once more)\b", re.IGNORECASE)
+_DECLINED = re.compile(
+    r"^\s*(?:no\b|nope|never ?mind|cancel|stop|forget|skip|thanks|thank you|ok(?:ay)?\W*$|none|nothing|i don['’]?t)|\?\s*$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +45,7 @@ class Step:
     arguments: dict[str, Json]
     missing: tuple[Path, ...] = ()
     references: frozenset[Path] = frozenset()
+    shares: tuple[tuple[Path, float], ...] = ()
     text: str = ""
     """The clause it comes from."""
 
@@ -47,7 +62,8 @@ def read_steps(conversation: Conversation, catalogue: Catalogue, now: datetime) 
         steps = _steps(utterance, catalogue, now, least=least)
         if steps:
             break
-    return _merged(steps) or _repeated_steps(conversation, catalogue, now)
+    steps = [_like_before(step, conversation) for step in _merged(steps)]
+    return steps or _repeated_steps(conversation, catalogue, now)
 
 
 def forced_steps(tool: OfferedTool, conversation: Conversation, catalogue: Catalogue, now: datetime) -> list[Step]:
@@ -70,7 +86,21 @@ def _steps(utterance: Utterance, catalogue: Catalogue, now: datetime, *, least: 
         for match in matches:
             scope = _scope(clause, utterance, chosen, match, now)
             steps.extend(_of_filled(match.tool, fill_arguments(match.tool, scope), clause.text))
+        if not matches:
+            steps.extend(_detail_steps(clause, catalogue))
     return _completed_from_each_other(steps)
+
+
+def _detail_steps(clause: Clause, catalogue: Catalogue) -> Iterator[Step]:
+    """ "Tell me more about the first one": the tool that only reads and needs nothing but an id."""
+    pointing = points_at_record(clause.text) or any(mention.kind is Kind.RESULT for mention in clause.mentions)
+    if not pointing or not _DETAILS.search(clause.text):
+        return
+    for tool in catalogue.tools:
+        required = [parameter for parameter in tool.parameters if parameter.required]
+        if [parameter.role for parameter in required] == [Role.IDENTIFIER] and not catalogue.has_effect(tool):
+            yield Step(tool, {}, ((required[0].name,),), text=clause.text)
+            return
 
 
 def _chosen(
@@ -108,10 +138,8 @@ def _scope(
 
 
 def _of_filled(tool: OfferedTool, filled: Filled, text: str) -> Iterator[Step]:
-    step = Step(tool, filled.arguments, filled.missing, filled.references, text)
-    yield step
-    for arguments in filled.variants:
-        yield replace(step, arguments=arguments)
+    for arguments in filled.variants or (filled.arguments,):
+        yield Step(tool, arguments, filled.missing, filled.references, filled.shares, text)
 
 
 def _completed_from_each_other(steps: list[Step]) -> list[Step]:
@@ -137,7 +165,7 @@ def _merged(steps: list[Step]) -> list[Step]:
             if other.tool is step.tool and _agree(other.arguments, step.arguments):
                 arguments = {**other.arguments, **step.arguments}
                 missing = tuple(path for path in other.missing if path in step.missing)
-                merged[index] = replace(other, arguments=arguments, missing=missing)
+                merged[index] = replace(other, arguments=arguments, missing=missing, shares=other.shares or step.shares)
                 break
         else:
             merged.append(step)
@@ -149,24 +177,45 @@ def _agree(one: dict[str, Json], other: dict[str, Json]) -> bool:
 
 
 def _answered_steps(conversation: Conversation, catalogue: Catalogue, now: datetime) -> list[Step]:
-    """The step we asked about, with what the user has answered."""
-    question = conversation.question
+    """The step we asked about, with what the user has answered; nothing if that was no answer."""
+    question, reply = conversation.question, conversation.request
     tool = next((tool for tool in catalogue.tools if question and tool.name == question.tool), None)
-    if tool is None or question is None or _steps(_utterance(conversation.request, catalogue, now, whole=True), catalogue, now, least=None):
+    if tool is None or question is None or _DECLINED.search(reply) or _asked_steps(reply, catalogue, now):
         return []
-    answer = _whole_clause(_utterance(conversation.request, catalogue, now, whole=True))
     before = [step for step in _asked_steps(question.about, catalogue, now) if step.tool is tool]
-    known = before[0].arguments if before else {}
-    filled = fill_arguments(tool, Scope(answer, (), (), frozenset(), conversation.request, now))
-    arguments = {**filled.arguments, **known}
+    known = before[0] if before else Step(tool, {})
+    clause = _whole_clause(_utterance(reply, catalogue, now, whole=True))
+    filled = fill_arguments(tool, Scope(clause, (), (), frozenset(), reply, now))
+    arguments = {**filled.arguments, **known.arguments}
     for name in question.names:
         parameter = tool.parameter(name)
-        if name not in arguments and parameter is not None and parameter.type == "string" and not parameter.enum:
-            arguments[name] = conversation.request.strip(" .!\"'")
-    if not set(question.names) & set(arguments):
-        return []
+        if parameter is not None and name not in arguments:
+            arguments |= _plain_answer(parameter, clause)
     missing = tuple(path for path in filled.missing if path[0] not in arguments)
-    return [Step(tool, arguments, missing, text=f"{question.about}\n{conversation.request}")]
+    if not set(question.names) & set(arguments) and not points_at_record(reply) and len(reply.split()) > 6:
+        return []
+    return [Step(tool, arguments, missing, shares=known.shares, text=reply)]
+
+
+def _plain_answer(parameter: Parameter, clause: Clause) -> dict[str, Json]:
+    """The reply itself as the value asked for, if it can be one."""
+    if parameter.type not in ("string", "any") or parameter.enum or parameter.role is Role.MOMENT:
+        return {}
+    if parameter.role in (Role.IDENTIFIER, Role.EMAIL, Role.URL, Role.SYMBOL):
+        return {parameter.name: clause.text.strip()} if re.fullmatch(r"\s*[\w.:/@-]+\s*", clause.text) else {}
+    text = clause.text.strip(" .!\"'")
+    if parameter.role not in WORDED:
+        text = object_of(clause, parameter, used=(), names=frozenset()) or text
+    return {parameter.name: text} if conforms(text, parameter.schema) else {}
+
+
+def _like_before(step: Step, conversation: Conversation) -> Step:
+    """ "Roll again": what the text leaves open is as in the tool's last call."""
+    last = next((call for call in reversed(conversation.earlier_calls) if call.tool == step.tool.name), None)
+    if last is None or not _AGAIN.search(step.text):
+        return step
+    arguments = {**last.arguments, **step.arguments}
+    return replace(step, arguments=arguments, missing=tuple(path for path in step.missing if path[0] not in arguments))
 
 
 def _asked_steps(text: str, catalogue: Catalogue, now: datetime) -> list[Step]:

@@ -51,7 +51,7 @@ area neighborhood district
 mortgage loan
 payment instalment installment
 email mail e-mail
-message sms dm
+message sms dm email mail
 page website webpage site web url link internet online
 search lookup find seek hunt
 look find
@@ -91,7 +91,7 @@ price cost quote worth expensive
 income salary earn earning earnings wage wages
 debt owe obligation
 people person guest attendee participant party passenger traveller traveler seat adult diner
-duration length long
+duration long
 city town location place
 recipe cook dish cooking
 music song track play
@@ -106,7 +106,7 @@ directory folder
 image picture photo
 count many tally
 word vocabulary
-length long
+length character chars letter digit
 news headline headlines article articles
 count number_of
 rate percent interest
@@ -182,6 +182,9 @@ EFFECT_VERBS: Final = stem_set("""
 MILD_VERBS: Final = stem_set(
     "add start stop log execute order record call print text rotate share truncate sign open close"
 )
+
+#: Verbs that carry a noun which is the real verb: `send_email` is asked for by "email", `place_order` by "order".
+CARRIER_VERBS: Final = stem_set("send create make place schedule book write set post submit add do run perform")
 
 #: What may stand before a verb that is asked for.
 PREAMBLE: Final = word_set("""

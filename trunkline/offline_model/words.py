@@ -42,6 +42,10 @@ _IRREGULAR: Final = {
     "addition": "add", "additions": "add", "division": "divid", "divisions": "divid",
     "definition": "defin", "definitions": "defin", "description": "describ", "descriptions": "describ",
     "cancellation": "cancel", "cancellations": "cancel", "cancelled": "cancel", "cancelling": "cancel",
+    "kilogram": "kg", "kilograms": "kg", "kilo": "kg", "kilos": "kg", "kgs": "kg", "centimeter": "cm",
+    "centimeters": "cm", "centimetre": "cm", "centimetres": "cm", "kilometer": "km", "kilometers": "km",
+    "kilometre": "km", "kilometres": "km", "metre": "meter", "metres": "meter", "meter": "meter", "meters": "meter",
+    "feet": "foot", "ft": "foot", "lbs": "lb", "pound": "lb", "pounds": "lb", "mph": "mph",
     "note": "note", "notes": "note", "subscription": "subscrib", "pronunciation": "pronounc",
 }  # fmt: skip
 
