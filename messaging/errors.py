@@ -65,8 +65,8 @@ class RedisFull(OperatorError):
     def __init__(self, url: str) -> None:
         """Builds the message from the URL, already without its password."""
         super().__init__(
-            f"Redis at {url} is full and takes no new jobs: raise its maxmemory, or wait until jobs have ended and
-            expired"
+            f"Redis at {url} is full and takes no new jobs; "
+            "raise its maxmemory, or wait until jobs have ended and expired"
         )
         self.url = url
 
