@@ -201,6 +201,7 @@ class EmbeddedRedis:
                     reason = "its server stopped at once"
                     break
                 try:
+                    client.ping()  # refused while it loads; INFO is not
                     return int(client.info("server")["process_id"])
                 except redis.BusyLoadingError:
                     deadline = time.monotonic() + _START_PATIENCE.total_seconds()

@@ -21,7 +21,7 @@ from dramatiq.errors import ActorNotFound, DecodeError
 
 from messaging import queue_commands
 from messaging.command import Command
-from messaging.command_runner import TRANSIENT, PipeliningRunner
+from messaging.command_runner import FULL, TRANSIENT, PipeliningRunner
 from messaging.consumer import LONGEST_WAIT, TooManyCrashes, decode_message, refuse_crashed
 from messaging.delivery import Delivery, set_current_delivery
 
@@ -38,6 +38,10 @@ _log = structlog.get_logger(__name__)
 #: How long work in flight may go on after a stop before it is given back.
 DEFAULT_STOP_TIMEOUT = timedelta(seconds=30)
 _RECONNECT_PAUSE_S: Final = 0.2
+_BROKEN_PAUSE_S: Final = 1.0
+#: How often a cancellation is said again; below Python 3.12 `asyncio.wait_for`, which redis-py sends through, may swallow
+#: one.
+_CANCEL_AGAIN_S: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -93,9 +97,7 @@ class EventLoopWorker:
         try:
             await stop.wait()
         finally:
-            for consumer in consumers:
-                consumer.cancel()
-            await asyncio.gather(*consumers, return_exceptions=True)
+            await _cancel(consumers)
             await self._finish()
             await asyncio.to_thread(life.stop)
             self._threads.shutdown(wait=False, cancel_futures=True)
@@ -145,6 +147,13 @@ class EventLoopWorker:
                 _log.warning("cannot fetch: Redis is away", queue=queue, error=str(error))
                 must_reconcile = True
                 await asyncio.sleep(_RECONNECT_PAUSE_S)
+            except FULL:  # fetching works all the same; waiting in Redis does not, since a blocking move is a write
+                await asyncio.sleep(_RECONNECT_PAUSE_S)
+            # A boundary: a consumer that ended would leave its queue unserved while its worker looks alive.
+            except Exception:  # noqa: BLE001
+                _log.exception("cannot fetch", queue=queue)
+                must_reconcile = True
+                await asyncio.sleep(_BROKEN_PAUSE_S)
 
     async def _wait_for_message(self, worker: str, queue: str) -> bool:
         """Whether there is a message on its way to this worker; returns without one after a while."""
@@ -221,3 +230,11 @@ class EventLoopWorker:
         if not delivery.settled:
             await self._runner.run(command)
             delivery.settled = True
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)

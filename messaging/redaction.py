@@ -16,11 +16,12 @@ REDACTED: Final = "***"
 _DEEPEST: Final = 8
 """Nesting below which `redact_value` looks at text forms only; deeper values are rare and may be endless."""
 
+# Looked for ahead, then taken as a whole without a way back: otherwise the time would grow with the square of a name.
 _SENSITIVE_NAME = (
-    r"(?:[\w.-]*(?:password|passwd|passphrase|secret|credential|authorization|cookie"
-    r"|(?:api|private|access|signing)[_.-]?key)[\w.-]*"
+    r"(?=[\w.-]*?(?:password|passwd|passphrase|secret|credential|authorization|cookie"
+    r"|(?:api|private|access|signing)[_.-]?key)"
     # Only at the end, and only one of them: max_tokens and token_count are counts.
-    r"|[\w.-]*token|pwd)"
+    r"|[\w.-]*token(?![\w.-])|pwd(?![\w.-]))[\w.-]++"
 )
 _SENSITIVE_NAME_ONLY = re.compile(_SENSITIVE_NAME, re.IGNORECASE)
 
@@ -32,8 +33,8 @@ _URL_PASSWORD = re.compile(r"""(://[^\s/@:"'<>]*):[^\s/"'<>]*@""")
 _URL_TOKEN = re.compile(r"""\b(https?://)[^\s/@:"'<>]+@""", re.IGNORECASE)
 
 _NAMED_SECRET = re.compile(
-    rf"(?P<name>(?<![\w.-]){_SENSITIVE_NAME}(?![\w.-])"
-    r"(?:\\*[\"'])?\s*(?:=>|[:=])\s*)"
+    rf"(?P<name>(?<![\w.-]){_SENSITIVE_NAME}"
+    r"(?P<quote>\\*[\"'])?\s*(?:=>|[:=])\s*)"
     r"(?:(?P<open>\\+[\"'])(?:(?!(?P=open)).)*(?P<close>(?P=open))?"  # a string within a string
     r"|\"(?:[^\"\\]|\\.)*(?P<double>\")?"
     r"|'(?:[^'\\]|\\.)*(?P<single>')?"
@@ -123,4 +124,5 @@ def _hide_named(match: re.Match[str]) -> str:
         return f'{match["name"]}"{REDACTED}"'
     if match["single"]:
         return f"{match['name']}'{REDACTED}'"
-    return f"{match['name']}{REDACTED}"
+    quote = match["quote"] or ""  # a quoted name wants a quoted value: this may have been a number in JSON
+    return f"{match['name']}{quote}{REDACTED}{quote}"

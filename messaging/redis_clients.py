@@ -166,20 +166,17 @@ def _connection_options(address: RedisAddress, options: ClientOptions, *, retry:
 
 
 def _locator(address: Sentinels | Cluster, *, hash_tag: str) -> PrimaryLocator:
+    tls = address.transport == "tls"
     asking = {
-        "ssl": address.transport == "tls",
         "protocol": 2,
         "driver_info": None,
         "socket_connect_timeout": _LOCATE_TIMEOUT_S,
         "socket_timeout": _LOCATE_TIMEOUT_S,
     }
     match address:
-        case Sentinels():
-            return primary_by_sentinels(
-                address.seeds, service=address.service, options={**address.sentinel_options, **asking}
-            )
-        case Cluster():
-            of_nodes = {name: value for name, value in address.options.items() if name != "db"}
-            return primary_in_cluster(address.seeds, hash_tag=hash_tag, options={**of_nodes, **asking})
+        case Sentinels(seeds=seeds, service=service, sentinel_options=options):
+            return primary_by_sentinels(seeds, service=service, tls=tls, options={**options, **asking})
+        case Cluster(seeds=seeds, options=options):
+            return primary_in_cluster(seeds, hash_tag=hash_tag, tls=tls, options={**options, **asking})
         case _:
             assert_never(address)

@@ -31,6 +31,7 @@ from messaging.redis_url import Address
 __all__ = [
     "AsyncPrimaryConnection",
     "AsyncTlsPrimaryConnection",
+    "Finding",
     "PrimaryConnection",
     "PrimaryLocator",
     "TlsPrimaryConnection",
@@ -59,6 +60,7 @@ class PrimaryLocator:
 
     Args:
         seeds: Whom to ask first.
+        tls: Whether to speak TLS with them.
         options: redis-py's arguments for connections to them.
         question: The command, word by word.
         read: Reads the answer of the node at an address; None if it does not know.
@@ -69,6 +71,7 @@ class PrimaryLocator:
         self,
         seeds: Sequence[Address],
         *,
+        tls: bool,
         options: Mapping[str, Any],
         question: Sequence[str],
         read: Callable[[Any, Address], Finding | None],
@@ -76,6 +79,7 @@ class PrimaryLocator:
     ) -> None:
         self._seeds = tuple(seeds)
         self._nodes = self._seeds
+        self._tls = tls
         self._options = dict(options)
         self._question = tuple(question)
         self._read = read
@@ -111,11 +115,24 @@ class PrimaryLocator:
         self._nodes = (*self._nodes[1:], *self._nodes[:1])
 
     def _blocking_client(self, node: Address) -> redis.Redis:
-        return redis.Redis(host=node[0], port=node[1], retry=Retry(NoBackoff(), 0), **self._options)
+        pool = redis.ConnectionPool(
+            connection_class=TlsPrimaryConnection if self._tls else PrimaryConnection,
+            host=node[0],
+            port=node[1],
+            retry=Retry(NoBackoff(), 0),
+            **self._options,
+        )
+        return redis.Redis.from_pool(pool)
 
     def _async_client(self, node: Address) -> redis.asyncio.Redis:
-        retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
-        return redis.asyncio.Redis(host=node[0], port=node[1], retry=retry, **self._options)
+        pool = redis.asyncio.ConnectionPool(
+            connection_class=AsyncTlsPrimaryConnection if self._tls else AsyncPrimaryConnection,
+            host=node[0],
+            port=node[1],
+            retry=redis.asyncio.retry.Retry(NoBackoff(), 0),
+            **self._options,
+        )
+        return redis.asyncio.Redis.from_pool(pool)
 
     def _learn(self, node: Address, finding: Finding) -> Address:
         self._nodes = tuple(dict.fromkeys((node, *finding.others, *self._seeds)))
@@ -126,10 +143,13 @@ class PrimaryLocator:
         return redis.ConnectionError(f"{self._sought} is not known to {asked} {'; '.join(failures)}".rstrip())
 
 
-def primary_by_sentinels(seeds: Sequence[Address], *, service: str, options: Mapping[str, Any]) -> PrimaryLocator:
+def primary_by_sentinels(
+    seeds: Sequence[Address], *, service: str, tls: bool, options: Mapping[str, Any]
+) -> PrimaryLocator:
     """Locates the primary that Sentinels know by the name `service`."""
     return PrimaryLocator(
         seeds,
+        tls=tls,
         options=options,
         question=("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service),
         read=lambda answer, _node: Finding((answer[0].decode(), int(answer[1]))) if answer else None,
@@ -137,11 +157,14 @@ def primary_by_sentinels(seeds: Sequence[Address], *, service: str, options: Map
     )
 
 
-def primary_in_cluster(seeds: Sequence[Address], *, hash_tag: str, options: Mapping[str, Any]) -> PrimaryLocator:
+def primary_in_cluster(
+    seeds: Sequence[Address], *, hash_tag: str, tls: bool, options: Mapping[str, Any]
+) -> PrimaryLocator:
     """Locates the node of a Cluster that owns the slot of a hash tag."""
     slot = key_slot(hash_tag.encode())
     return PrimaryLocator(
         seeds,
+        tls=tls,
         options=options,
         question=("CLUSTER", "SLOTS"),
         read=lambda answer, node: owner_of_slot(slot, answer, asked=node),
@@ -235,6 +258,23 @@ class PrimaryConnection(redis.Connection):
 
 class TlsPrimaryConnection(PrimaryConnection, redis.SSLConnection):
     """The same over TLS."""
+
+    def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
+        """Connects, and reads what the server sends after the handshake.
+
+        With TLS 1.3 that is session tickets. Left unread they make the socket readable, which redis-py (8.1) takes for
+        an answer that nobody has read, and refuses the connection. The PING costs nothing: it stands for the health
+        check that the first command would bring.
+        """
+        if self.is_connected:
+            return
+        super().connect_check_health(check_health, retry_socket_connect)
+        try:
+            self.send_command("PING", check_health=False)  # type: ignore[no-untyped-call]  # redis-py has no types here
+            self.read_response()
+        except redis.RedisError:
+            self.disconnect()  # type: ignore[no-untyped-call]  # redis-py has no types here
+            raise
 
 
 class AsyncPrimaryConnection(redis.asyncio.Connection):
