@@ -112,6 +112,7 @@ def accept(
         _ms(conversation_retention),
         rules.waiting_jobs,
         trace_id_of(job_id, job.traceparent),
+        f"{job.priority[0]}:{tenant}",
         *encoded_messages(job.messages),
     ]
 

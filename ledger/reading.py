@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from messaging.command import Command, text
+from messaging.command import Command, pairs, text
 from messaging.script import load_script
 from schemas.call import Call, Outcome
 from schemas.events import JobEvent, job_event
@@ -69,7 +69,7 @@ def read_calls(namespace: str, job_id: str) -> Command[Sequence[Call]]:
     """All calls of a job, in order."""
 
     def decode(answer: Any) -> Sequence[Call]:
-        fields = _pairs(answer)
+        fields = pairs(answer)
         by_call: dict[tuple[int, int], dict[str, str]] = {}
         for name, value in fields.items():
             place, _, field = name.partition(":")
@@ -95,7 +95,7 @@ def read_conversation(namespace: str, conversation_id: str) -> Command[Sequence[
 def read_counters(namespace: str) -> Command[Mapping[str, int]]:
     """What was refused or repaired: late steps and outcomes, duplicate deliveries, dropped replies, repaired jobs."""
     words = ("HGETALL", f"{namespace}:counters")
-    return Command(None, words, lambda answer: {name: int(value) for name, value in _pairs(answer).items()})
+    return Command(None, words, lambda answer: {name: int(value) for name, value in pairs(answer).items()})
 
 
 def _result(answer: bytes) -> JobResult:
@@ -110,7 +110,7 @@ def _entries(entries: Any) -> list[tuple[Any, Any]]:
 
 
 def _event(id: bytes, fields: Any) -> JobEvent:
-    values = _pairs(fields)
+    values = pairs(fields)
     data = json.loads(values["data"])
     return job_event.validate_python({"id": text(id), "type": values["type"], "at_us": int(values["at"]), **data})
 
@@ -129,10 +129,3 @@ def _call(turn: int, index: int, fields: Mapping[str, str]) -> Call:
         outcome=outcome,
         stored_bytes=int(fields.get("stored", 0)),
     )
-
-
-def _pairs(answer: Any) -> dict[str, str]:
-    """Field-value pairs, whichever protocol version they came in."""
-    if isinstance(answer, Mapping):
-        return {text(name): text(value) for name, value in answer.items()}
-    return {text(answer[i]): text(answer[i + 1]) for i in range(0, len(answer), 2)}

@@ -4,7 +4,7 @@ Whoever decides what to do builds commands; `command_runner` carries them. So th
 loops, and what a command sends can be tested without a server.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -35,3 +35,10 @@ def whole(answer: Any) -> Any:
 def text(answer: bytes | str) -> str:
     """UTF-8 text of an answer."""
     return answer.decode() if isinstance(answer, bytes) else answer
+
+
+def pairs(answer: Any) -> dict[str, str]:
+    """Fields and values of an answer, whether it came as a list or as a mapping."""
+    if isinstance(answer, Mapping):
+        return {text(name): text(value) for name, value in answer.items()}
+    return {text(answer[i]): text(answer[i + 1]) for i in range(0, len(answer), 2)}

@@ -31,6 +31,8 @@ _log = structlog.get_logger(__name__)
 
 #: How long a blocking wait may last: less than the heartbeat time-out, so that no wait outlives its worker.
 LONGEST_WAIT = timedelta(seconds=1)
+#: A wait for the rate that is shorter than this is slept, not waited for in Redis.
+SHORT_WAIT_S = 0.02
 #: A consumer without a free slot looks again this often; slots are freed by threads that do not tell.
 _NO_ROOM_PAUSE_S = 0.0005
 
@@ -188,10 +190,13 @@ class BlockingConsumer(Consumer):
         if not fetched.registered:
             life.renew(worker)
             return False
-        if not fetched.deliveries:
+        if fetched.held_up_by and not fetched.deliveries:
+            self._wait_for_bell(worker, fetched.wait_s)
+        elif not fetched.deliveries:
             runner.run(
                 queue_commands.wait_for_message(self._broker.namespace, worker, self._queue, timeout_s=self._wait_s)
             )
+        if not fetched.deliveries:
             return False
         for delivery in fetched.deliveries:
             life.hold(delivery)
@@ -199,6 +204,15 @@ class BlockingConsumer(Consumer):
         with self._lock:
             self._outstanding += len(fetched.deliveries)
         return True
+
+    def _wait_for_bell(self, worker: str, wait_s: float) -> None:
+        if wait_s <= SHORT_WAIT_S:
+            time.sleep(wait_s)
+            return
+        timeout_s = min(wait_s, LONGEST_WAIT.total_seconds())  # the stock worker looks whether it shall stop
+        self._broker.runner.run(
+            queue_commands.wait_for_bell(self._broker.namespace, worker, self._queue, timeout_s=timeout_s)
+        )
 
     def _decode(self, delivery: Delivery) -> MessageProxy | None:
         try:

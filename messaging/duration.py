@@ -27,7 +27,7 @@ _LIMITS: Final = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "l
 
 
 def _read(value: Any, handler: ValidatorFunctionWrapHandler) -> timedelta:
-    if (isinstance(value, str) and value.strip().startswith("-")) or (_is_number(value) and float(value) < 0):
+    if str(value).strip().startswith("-") and not isinstance(value, timedelta):
         raise PydanticCustomError("duration", "a duration cannot be negative", {"hint": _HINT})
     try:
         if isinstance(value, str) and _PARTS.fullmatch(value.strip()):

@@ -3,6 +3,7 @@
 MessagingError
 └── OperatorError               somebody has to start, install or set something; the message says what
     ├── InvalidRedisUrl         TRUNKLINE_REDIS_URL is not a URL we know
+    ├── InvalidLimit            a limit of a queue is absurd
     ├── InvalidSettings         one or more settings do not fit
     ├── RedisUnreachable        no Redis answers
     ├── RedisFull               Redis has reached its maxmemory
@@ -18,6 +19,7 @@ __all__ = [
     "DataFolderInUse",
     "DataFolderUnsafe",
     "EmbeddedRedisError",
+    "InvalidLimit",
     "InvalidRedisUrl",
     "InvalidSettings",
     "MessagingError",
@@ -38,6 +40,10 @@ class OperatorError(MessagingError):
 
 class InvalidRedisUrl(OperatorError):
     """The URL of Redis cannot be read, or has an option we do not know. The message hides its password."""
+
+
+class InvalidLimit(OperatorError):
+    """A limit of a queue cannot be meant. The message names it and what would do."""
 
 
 class InvalidSettings(OperatorError):

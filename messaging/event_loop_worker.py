@@ -21,8 +21,13 @@ from dramatiq.errors import ActorNotFound, DecodeError
 
 from messaging import queue_commands
 from messaging.command import Command
+<<<<<<< HEAD
 from messaging.command_runner import FULL, TRANSIENT, PipeliningRunner
 from messaging.consumer import LONGEST_WAIT, TooManyCrashes, decode_message, refuse_crashed
+=======
+from messaging.command_runner import TRANSIENT, PipeliningRunner
+from messaging.consumer import LONGEST_WAIT, SHORT_WAIT_S, TooManyCrashes, decode_message, refuse_crashed
+>>>>>>> limits
 from messaging.delivery import Delivery, set_current_delivery
 
 if TYPE_CHECKING:
@@ -141,7 +146,9 @@ class EventLoopWorker:
                     await asyncio.to_thread(life.renew, worker)
                 for delivery in fetched.deliveries:
                     self._begin(delivery)
-                if fetched.registered and fetched.waiting == 0:
+                if fetched.held_up_by:
+                    await self._wait_for_bell(worker, queue, fetched.wait_s)
+                elif fetched.registered and fetched.waiting == 0:
                     is_coming = await self._wait_for_message(worker, queue)
             except TRANSIENT as error:
                 _log.warning("cannot fetch: Redis is away", queue=queue, error=str(error))
@@ -164,6 +171,14 @@ class EventLoopWorker:
             if self._broker.life.worker != worker or queue in self._broker.life.leaking:
                 return False
         return True
+
+    async def _wait_for_bell(self, worker: str, queue: str, wait_s: float) -> None:
+        """Returns when the queue's limits may let something start."""
+        if wait_s <= SHORT_WAIT_S:
+            await asyncio.sleep(wait_s)
+        else:
+            command = queue_commands.wait_for_bell(self._broker.namespace, worker, queue, timeout_s=wait_s)
+            await self._client.execute_command(*command.words)  # type: ignore[no-untyped-call]
 
     def _begin(self, delivery: Delivery) -> None:
         self._broker.life.hold(delivery)

@@ -19,6 +19,8 @@ WORKER_INFO_TTL = timedelta(minutes=10)
 
 #: A queue and an actor on it that hears of dead letters.
 Notice = tuple[str, str]
+HeldUpBy = Literal["", "paused", "full", "throttled"]
+_HELD_UP_BY: dict[bytes, HeldUpBy] = {b"": "", b"paused": "paused", b"full": "full", b"throttled": "throttled"}
 SettleHow = Literal["ack", "give_back", "postpone", "break", "bury"]
 
 
@@ -31,6 +33,10 @@ class Fetched:
     deliveries: Sequence[Delivery]
     waiting: int
     """How many messages the queue still holds."""
+    held_up_by: HeldUpBy = ""
+    """Why these cannot start now, if they cannot."""
+    wait_s: float = 0.0
+    """When held up: this worker waits for its bell, at most that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +70,15 @@ def fetch(worker: str, queue: str, room: int) -> Command[Fetched]:
             return Fetched(registered=False, deliveries=(), waiting=0)
         fetched_us = int(answer[1])
         deliveries = [
-            _delivery(worker, queue, fetched_us, *answer[index : index + 4]) for index in range(3, len(answer), 4)
+            _delivery(worker, queue, fetched_us, *answer[index : index + 4]) for index in range(5, len(answer), 4)
         ]
-        return Fetched(registered=True, deliveries=deliveries, waiting=answer[2])
+        return Fetched(
+            registered=True,
+            deliveries=deliveries,
+            waiting=answer[2],
+            held_up_by=_HELD_UP_BY[answer[3]],
+            wait_s=answer[4] / 1000,
+        )
 
     return Command(load_script("messaging", "fetch"), (worker, queue, room), decode)
 
@@ -85,9 +97,12 @@ def _delivery(worker: str, queue: str, fetched_us: int, id: bytes, token: int, c
     )
 
 
-def enqueue(messages: Iterable[tuple[str, str, bytes, int | None]]) -> Command[int]:
-    """Adds messages, each `(queue, id, body, delay_ms or None)`; answers how many were new."""
-    words: list[Word] = []
+def enqueue(messages: Iterable[tuple[str, str, bytes, int | None]], *, lane: str | None = None) -> Command[int]:
+    """Adds messages, each `(queue, id, body, delay_ms or None)`; answers how many were new.
+
+    `lane` is where they wait in queues that are fair: `i:<tenant>` for interactive, `b:<tenant>` for batch work.
+    """
+    words: list[Word] = [lane or ""]
     for queue, id, body, delay_ms in messages:
         words += (queue, id, body, "" if delay_ms is None else delay_ms)
     return Command(load_script("messaging", "enqueue"), words, whole)
@@ -171,6 +186,12 @@ def wait_for_message(namespace: str, worker: str, queue: str, *, timeout_s: floa
     producers; what lies there when the worker dies goes back with what it held.
     """
     words = ("BLMOVE", f"{namespace}:{queue}", f"{namespace}:__landing__.{worker}.{queue}", "LEFT", "RIGHT", timeout_s)
+    return Command(None, words, lambda answer: answer is not None)
+
+
+def wait_for_bell(namespace: str, worker: str, queue: str, *, timeout_s: float) -> Command[bool]:
+    """Blocks until this worker is rung: a place is free, a pause is over, or limits have changed."""
+    words = ("BLPOP", f"{namespace}:__wake__.{worker}.{queue}", timeout_s)
     return Command(None, words, lambda answer: answer is not None)
 
 

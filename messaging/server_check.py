@@ -4,6 +4,7 @@
 where nothing works without it. This module must not know what is kept in Redis.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
@@ -189,7 +190,8 @@ def _try_script(client: redis.Redis) -> str | None:
 
 
 def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".") if part.isdecimal())
+    numbers = re.match(r"\d+(?:\.\d+)*", text)
+    return tuple(int(number) for number in numbers[0].split(".")) if numbers else ()
 
 
 def _text(value: object) -> str:

@@ -77,6 +77,8 @@ class JobTerms(WireModel):
     """The conversation that this job continues; None begins a new one."""
     if_busy: Literal["wait", "refuse"] = "wait"
     """What happens if another job of the conversation has not ended yet."""
+    priority: Literal["interactive", "batch"] = "interactive"
+    """In fair queues, interactive work goes first, nine to one where both wait; batch work is never starved."""
     if_no_worker: Literal["wait", "fail"] = "wait"
     """What happens if a tool that is needed has no living worker."""
     reply_to: ReplyAddress | None = None

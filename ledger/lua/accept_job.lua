@@ -5,7 +5,7 @@
 --       5 job, 6 conversation, 7 '1' if the conversation is new, 8 tenant (JSON), 9 spec (JSON), 10 caller (JSON),
 --       11 model (JSON), 12 metadata (JSON), 13 timeout_ms, 14 '1' to wait if the conversation is busy,
 --       15 digest of the idempotency key or '', 16 digest of the body, 17 reply queue or '', 18 reply actor,
---       19 retention_ms of the job, 20 retention_ms of the conversation, 21 how many jobs may wait, 22 trace id, then the messages
+--       19 retention_ms of the job, 20 retention_ms of the conversation, 21 how many jobs may wait, 22 trace id, 23 lane, then the messages
 --       (JSON)
 -- Answer: {'accepted', job, conversation} | {'known', job, conversation} (the same job was accepted before)
 --       | {'conflict', job} (another job has this idempotency key) | {'no_conversation'} | {'busy', job}
@@ -45,8 +45,8 @@ local deadline_ms = math.floor(at_us / 1000) + ARGV[13]
 redis.call('HSET', job_key(job), 'state', 'waiting', 'spec', ARGV[9], 'caller', ARGV[10], 'tenant', tenant,
   'model', ARGV[11], 'metadata', ARGV[12], 'conversation', conversation, 'accepted_us', integer(at_us),
   'deadline_ms', integer(deadline_ms), 'turn', 0, 'phase', '', 'calls_in_turn', 0, 'open', 0, 'calls_used', 0,
-  'reply_queue', ARGV[17], 'reply_actor', ARGV[18], 'idempotency', ARGV[15], 'retention_ms', retention_ms, 'trace', ARGV[22])
-for i = 23, #ARGV do redis.call('RPUSH', job_key(job) .. ':messages', ARGV[i]) end
+  'reply_queue', ARGV[17], 'reply_actor', ARGV[18], 'idempotency', ARGV[15], 'retention_ms', retention_ms, 'trace', ARGV[22], 'lane', ARGV[23])
+for i = 24, #ARGV do redis.call('RPUSH', job_key(job) .. ':messages', ARGV[i]) end
 redis.call('HSET', conversation_record, 'tenant', tenant, 'last_job', job, 'retention_ms', ARGV[20])
 if is_new then redis.call('HSET', conversation_record, 'running', '') end
 redis.call('PERSIST', conversation_record)

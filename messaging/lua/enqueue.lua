@@ -1,16 +1,17 @@
 #!lua
 -- enqueue: adds messages, at once or for later. Refused when memory is full.
 --
--- ARGV: then for each message: queue, id, body, delay_ms ('' for at once)
+-- ARGV: lane in fair queues ("<priority>:<tenant>") or '', then for each message: queue, id, body, delay_ms ('' for at once)
 -- Answer: how many were added (an id that is already there is left alone)
 -- include: queues
 local added = 0
-for i = 1, #ARGV, 4 do
+local lane = ARGV[1] ~= '' and ARGV[1] or nil
+for i = 2, #ARGV, 4 do
   local queue, id, body, delay_ms = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   if redis.call('HEXISTS', queue_key(queue) .. '.msgs', id) == 0 then
     redis.call('SADD', ns .. ':__queues__', queue)
     if delay_ms == '' then
-      enqueue(queue, id, body)
+      enqueue(queue, id, body, lane)
     else
       schedule(queue, id, body, now_us() / 1000 + delay_ms)
     end

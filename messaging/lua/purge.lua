@@ -11,10 +11,30 @@ for _, key in ipairs({queue_key(queue), queue_key(queue) .. '.DQ'}) do
   while true do
     local id = redis.call('LPOP', key)
     if not id then break end
-    redis.call('HDEL', key .. '.msgs', id)
-    redis.call('HDEL', key .. ':crashes', id)
+    if id ~= TICKET then
+      redis.call('HDEL', key .. '.msgs', id)
+      redis.call('HDEL', key .. ':crashes', id)
+    end
     dropped = dropped + 1
   end
+end
+for _, priority in ipairs({'i', 'b'}) do
+  for _, tenants in ipairs({':turns:', ':held:'}) do
+    for _, tenant in ipairs(redis.call('ZRANGE', queue_key(queue) .. tenants .. priority, 0, -1)) do
+      local lane = queue_key(queue) .. ':lane:' .. priority .. ':' .. tenant
+      for _, id in ipairs(redis.call('LRANGE', lane, 0, -1)) do
+        redis.call('HDEL', queue_key(queue) .. '.msgs', id)
+        redis.call('HDEL', queue_key(queue) .. ':crashes', id)
+        redis.call('HDEL', queue_key(queue) .. ':lane_of', id)
+      end
+      redis.call('DEL', lane)
+    end
+    redis.call('DEL', queue_key(queue) .. tenants .. priority)
+  end
+  redis.call('DEL', queue_key(queue) .. ':held_turns:' .. priority)
+end
+for _, id in ipairs(redis.call('ZRANGE', queue_key(queue) .. ':schedule', 0, -1)) do
+  redis.call('HDEL', queue_key(queue) .. ':lane_of', id)
 end
 dropped = dropped + redis.call('ZCARD', queue_key(queue) .. ':schedule') + redis.call('ZCARD', queue_key(queue) .. '.XQ')
 for _, suffix in ipairs({':schedule', ':schedule.msgs', '.XQ', '.XQ.msgs', '.XQ.causes'}) do

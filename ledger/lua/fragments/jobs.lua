@@ -19,7 +19,7 @@
 -- Fields of a record: state, spec (JSON), caller (JSON), tenant, conversation, accepted_us, deadline_ms, ended_us,
 -- turn, phase ('queued', 'model', 'calls' or ''), turn_message, turn_claim, turn_attempt, calls_in_turn, open, calls_used,
 -- prompt_tokens, completion_tokens, answer, finish_reason, error (all three JSON), model, metadata (JSON), reply_queue, reply_actor, expiry_message, idempotency,
--- retention_ms, trace (32 hexadecimal digits).
+-- retention_ms, trace (32 hexadecimal digits), lane ("<priority>:<tenant>").
 local ORCHESTRATOR = 'orchestrator'
 local SCHEMA_VERSION = 1
 local FEED_LENGTH = 100000
@@ -46,16 +46,21 @@ local function announce(job, what, turn)
   redis.call('XADD', ns .. ':feed', 'MAXLEN', '~', FEED_LENGTH, '*', 'job', job, 'what', what, 'turn', turn, 'sequence', sequence)
 end
 
+-- The lane of a job's messages in fair queues: its priority and tenant.
+local function lane_of(job)
+  return redis.call('HGET', job_key(job), 'lane') or nil
+end
+
 local function send_turn(job, turn, at_us)
   local kwargs = '{"schema_version":' .. SCHEMA_VERSION .. ',"job_id":"' .. job .. '","turn":' .. turn .. '}'
-  local id = send(ORCHESTRATOR, 'take_turn', job .. '/' .. turn, kwargs, at_us)
+  local id = send(ORCHESTRATOR, 'take_turn', job .. '/' .. turn, kwargs, at_us, lane_of(job))
   redis.call('HSET', job_key(job), 'turn', turn, 'phase', 'queued', 'turn_message', id, 'turn_attempt', 0)
   redis.call('HDEL', job_key(job), 'turn_claim')
 end
 
 local function send_call(job, turn, index, pool, at_us)
   local kwargs = '{"schema_version":' .. SCHEMA_VERSION .. ',"job_id":"' .. job .. '","turn":' .. turn .. ',"index":' .. index .. '}'
-  local id = send(pool, 'perform_tool_call', job .. '/' .. turn .. '/' .. index, kwargs, at_us)
+  local id = send(pool, 'perform_tool_call', job .. '/' .. turn .. '/' .. index, kwargs, at_us, lane_of(job))
   redis.call('HSET', job_key(job) .. ':calls', call_prefix(turn, index) .. 'message', id)
 end
 

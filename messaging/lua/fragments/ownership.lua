@@ -9,8 +9,23 @@ local function owns(worker, queue, id, token)
 end
 
 local function forget_delivery(worker, queue, id)
-  redis.call('HDEL', queue_key(queue) .. ':deliveries', id)
+  local key = queue_key(queue)
   redis.call('SREM', acks_key(worker, queue), id)
+  if redis.call('HDEL', key .. ':deliveries', id) == 0 then return end
+  local lane = redis.call('HGET', key .. ':lane_of', id)
+  if lane then
+    local tenant = string.sub(lane, 3)
+    if redis.call('HINCRBY', key .. ':tenant_in_flight', tenant, -1) <= 0 then
+      redis.call('HDEL', key .. ':tenant_in_flight', tenant)
+    end
+    -- A tenant that waits for a place (and not for a time) may go on.
+    for _, priority in ipairs({'i', 'b'}) do
+      if redis.call('ZSCORE', key .. ':held:' .. priority, tenant) == 'inf' then
+        redis.call('ZADD', key .. ':held:' .. priority, 0, tenant)
+      end
+    end
+  end
+  ring_parked(queue, 1)
 end
 
 local function acknowledge(worker, queue, id)
@@ -18,13 +33,14 @@ local function acknowledge(worker, queue, id)
   redis.call('HDEL', key .. '.msgs', id)
   redis.call('HDEL', key .. ':crashes', id)
   forget_delivery(worker, queue, id)
+  redis.call('HDEL', key .. ':lane_of', id)
 end
 
 -- Back to the head of its queue, where it came from.
 local function give_back(worker, queue, id)
   forget_delivery(worker, queue, id)
   if redis.call('HEXISTS', queue_key(queue) .. '.msgs', id) == 1 then
-    redis.call('LPUSH', queue_key(queue), id)
+    put_waiting(queue, id, 'LPUSH')
   end
 end
 
@@ -82,6 +98,10 @@ local function release_worker(worker, counted, at_us)
     return_landing(worker, queue)
   end
   redis.call('ZADD', ns .. ':__gone__', integer(at_us / 1000), worker)
+  for _, queue in ipairs(redis.call('SMEMBERS', ns .. ':__queues__')) do
+    redis.call('ZREM', queue_key(queue) .. ':timed', worker)
+    redis.call('LREM', queue_key(queue) .. ':parked', 0, worker)
+  end
   redis.call('ZREM', ns .. ':__workers__', worker)
   redis.call('ZREM', ns .. ':__heartbeats__', worker)
   redis.call('DEL', ns .. ':__worker__.' .. worker, ns .. ':__control__.' .. worker)

@@ -1,13 +1,27 @@
 -- Fragment: the queue keys, Redis's clock, and sending. Everything that spells a key of a queue is in this folder.
 --
 -- KEYS[1] of every script is the namespace, in braces so that a deployment is one slot of a cluster. Below it:
---   :<queue>                 list    ids that wait; its length is what queue-length scalers read
+--   :<queue>                 list    what waits, one entry per message: its id or, in a fair queue, a ticket '*'; its length
+--                                    is what queue-length scalers read
 --   :<queue>.msgs            hash    id -> body, of those that wait or are being processed; so HLEN - LLEN is in flight
 --   :<queue>:schedule        zset    id by due time, ms; bodies in :<queue>:schedule.msgs
 --   :<queue>.XQ              zset    dead letters by time of death, ms; bodies in :<queue>.XQ.msgs, causes in :<queue>.XQ.causes
 --   :<queue>.DQ              list    what stock Dramatiq processes delayed; taken over into the schedule
 --   :<queue>:deliveries      hash    id -> token of the delivery that owns it now
 --   :<queue>:crashes         hash    id -> "count|worker|fetched_us|lost_us" of deliveries that died with their worker
+--   :<queue>:limits          hash    paused, step_us, tolerance_us, max_in_flight, fair, and tat_us of the rate (permanent)
+--   :<queue>:timed           zset    workers that the rate makes wait, each with its own time to come back, µs
+--   :<queue>:parked          list    workers that wait for a place or for the end of a pause
+--   :__wake__.<worker>.<queue> list  rings a worker that waits for another reason than an empty queue
+-- and of a fair queue (fragments/lanes.lua), where p is a priority, i or b:
+--   :<queue>:lane:<p>:<tenant> list  ids that wait; :<queue>:lane_of hash id -> "<p>:<tenant>"
+--   :<queue>:turns:<p>       zset    tenants with waiting messages, by the virtual time at which the next one may start
+--   :<queue>:rested:<p>      zset    tenants without, by the virtual time at which their last one ended
+--   :<queue>:held:<p>        zset    tenants at a limit, by when they may go on, µs; :<queue>:held_turns:<p> hash their turns
+--   :<queue>:clock           hash    virtual times: of p among its tenants, and share_<p> of p beside the other
+--   :<queue>:tenant_limits   hash    tenant or '*' -> "step_us|tolerance_us|max_in_flight|weight" (permanent)
+--   :<queue>:tenant_tat, :<queue>:tenant_in_flight   hash  tenant -> what these limits go by
+--
 --   :__acks__.<worker>.<queue>     set   ids that this worker has fetched and not settled
 --   :__landing__.<worker>.<queue>  list  an id on its way to this worker: the target of its blocking move
 --   :__workers__             zset    living workers by last beat, ms of Redis's clock
@@ -40,10 +54,53 @@ local function next_sequence()
   return redis.call('INCR', ns .. ':__sequence__')
 end
 
-local function enqueue(queue, id, body)
+-- Quantum of virtual time that a message of weight 1 takes.
+local QUANTUM = 1000000
+local TICKET = '*'
+
+-- The lane "<priority>:<tenant>" of a fair queue has a message again: its turn comes no earlier than others' now.
+local function enter_lane(key, lane)
+  local priority, tenant = string.sub(lane, 1, 1), string.sub(lane, 3)
+  local turns = key .. ':turns:' .. priority
+  if redis.call('ZSCORE', turns, tenant) or redis.call('HEXISTS', key .. ':held_turns:' .. priority, tenant) == 1 then return end
+  local clock = tonumber(redis.call('HGET', key .. ':clock', priority) or '0')
+  local rested = tonumber(redis.call('ZSCORE', key .. ':rested:' .. priority, tenant) or '0')
+  redis.call('ZREM', key .. ':rested:' .. priority, tenant)
+  redis.call('ZADD', turns, integer(math.max(clock, rested)), tenant)
+end
+
+-- A message waits: at the tail, or at the head where it came from. In a fair queue the list holds a ticket in its place.
+local function put_waiting(queue, id, push)
+  local key = queue_key(queue)
+  local lane = redis.call('HGET', key .. ':lane_of', id)
+  if lane then
+    redis.call(push, key .. ':lane:' .. lane, id)
+    enter_lane(key, lane)
+    redis.call(push, key, TICKET)
+  else
+    redis.call(push, key, id)
+  end
+end
+
+-- `lane` is "<priority>:<tenant>", for queues that are fair; nil keeps the one that the message has.
+local function enqueue(queue, id, body, lane)
   local key = queue_key(queue)
   redis.call('HSET', key .. '.msgs', id, body)
-  redis.call('RPUSH', key, id)
+  if lane and redis.call('HGET', key .. ':limits', 'fair') == '1' then
+    redis.call('HSET', key .. ':lane_of', id, lane)
+  end
+  put_waiting(queue, id, 'RPUSH')
+end
+
+-- Rings workers that wait in `parked`, at most so many.
+local function ring_parked(queue, most)
+  for _ = 1, most do
+    local worker = redis.call('LPOP', queue_key(queue) .. ':parked')
+    if not worker then return end
+    local bell = ns .. ':__wake__.' .. worker .. '.' .. queue
+    redis.call('RPUSH', bell, 1)
+    redis.call('EXPIRE', bell, 10)
+  end
 end
 
 local function schedule(queue, id, body, due_ms)
@@ -66,9 +123,9 @@ local function compose(queue, actor, id, kwargs, at_us)
 end
 
 -- Enqueues a message with an id that is fresh, yet tells what it is for: `<purpose>~<number>`. Answers the id.
-local function send(queue, actor, purpose, kwargs, at_us)
+local function send(queue, actor, purpose, kwargs, at_us, lane)
   local id = purpose .. '~' .. next_sequence()
-  enqueue(queue, id, compose(queue, actor, id, kwargs, at_us))
+  enqueue(queue, id, compose(queue, actor, id, kwargs, at_us), lane)
   return id
 end
 
