@@ -6,41 +6,51 @@ scripts: see `lua/`. Producers may be stock Dramatiq processes, or anything that
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
+import dramatiq.worker
 import redis
 from dramatiq.broker import Consumer
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import current_millis, q_name
-from dramatiq.errors import ConnectionClosed
 from dramatiq.message import generate_unique_id
 from dramatiq.middleware import Middleware
 
 from messaging import queue_commands
-from messaging.command_runner import TRANSIENT, BlockingRunner
-from messaging.consumer import BlockingConsumer
+from messaging.command import Command
+from messaging.command_runner import BlockingRunner
+from messaging.consumer import LONGEST_WAIT, BlockingConsumer, DeliveredMessage, closed_when_away
+from messaging.redis_clients import ClientOptions, build_client
 from messaging.worker_life import WorkerLife
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from dramatiq import Worker
     from dramatiq.broker import Broker, MessageProxy
     from dramatiq.message import Message
 
+T = TypeVar("T")
+
+#: Where Dramatiq's own broker looks for Redis as well.
+DEFAULT_URL: Final = "redis://127.0.0.1:6379/0"
 #: Without a beat for this long, a worker's messages go back to their queues. The fences make a short one safe.
 DEFAULT_HEARTBEAT_TIMEOUT = timedelta(seconds=5)
+#: Each queue that is consumed blocks one; the others are for the threads.
+_CONNECTIONS: Final = 64
 
 
 class TrunklineBroker(RedisBroker):
     """The broker of every Trunkline process.
 
     Args:
-        client: A blocking client with `decode_responses=False`. Its socket time-out must exceed every blocking command.
-        namespace: The prefix of all keys. It is put in braces, so that they share one slot of a Redis Cluster.
+        client: A blocking client with `decode_responses=False`, which never sends a command twice by itself. Its socket
+            time-out must exceed every blocking command. By default one is made, for `url`.
+        url: Where Redis is, for a broker without a client; see `messaging.redis_url` for the forms.
+        namespace: The prefix of all keys.
+        hash_tag: Whether the namespace is put in braces, so that all keys share one slot of a Redis Cluster. Without
+            them the keys are those of a stock Dramatiq process of this namespace.
         middleware: Dramatiq middleware; none by default, since Trunkline's actors settle their messages themselves.
         heartbeat_timeout: See `DEFAULT_HEARTBEAT_TIMEOUT`.
         dead_letter_notice: A queue and an actor that hears, by a message, of every dead letter; none by default.
@@ -48,16 +58,23 @@ class TrunklineBroker(RedisBroker):
 
     def __init__(
         self,
-        client: redis.Redis,
+        client: redis.Redis | None = None,
         *,
+        url: str = DEFAULT_URL,
         namespace: str = "trunkline",
+        hash_tag: bool = True,
         middleware: Iterable[Middleware] = (),
         heartbeat_timeout: timedelta = DEFAULT_HEARTBEAT_TIMEOUT,
         dead_letter_notice: queue_commands.Notice | None = None,
     ) -> None:
+        if client is None:
+            tag = namespace.strip("{}")
+            client = build_client(
+                url, ClientOptions(longest_block=LONGEST_WAIT, max_connections=_CONNECTIONS, hash_tag=tag)
+            )
         super().__init__(  # type: ignore[no-untyped-call]
             client=client,
-            namespace=namespace if namespace.startswith("{") else f"{{{namespace}}}",
+            namespace=f"{{{namespace}}}" if hash_tag and not namespace.startswith("{") else namespace,
             middleware=[_Life(), *middleware],
             heartbeat_timeout=round(heartbeat_timeout / timedelta(milliseconds=1)),
         )
@@ -66,20 +83,22 @@ class TrunklineBroker(RedisBroker):
         self.worker_info: dict[str, object] = {}
         """What other processes see of this one's worker; set before it starts."""
         self._life: WorkerLife | None = None
+        self._life_begins = threading.Lock()  # the stock worker starts its consumers at once, each on its thread
         self._on_beat: list[Callable[[queue_commands.Pulse], None]] = []
 
     @property
     def life(self) -> WorkerLife:
         """The life of this process's worker; made when first asked for, so that forked children do not share an id."""
-        if self._life is None:
-            self._life = WorkerLife(
-                self.runner,
-                heartbeat_timeout=timedelta(milliseconds=self.heartbeat_timeout),
-                info=self.worker_info,
-            )
-            for callback in self._on_beat:
-                self._life.on_beat(callback)
-        return self._life
+        with self._life_begins:
+            if self._life is None:
+                self._life = WorkerLife(
+                    self.runner,
+                    heartbeat_timeout=timedelta(milliseconds=self.heartbeat_timeout),
+                    info=self.worker_info,
+                )
+                for callback in self._on_beat:
+                    self._life.on_beat(callback)
+            return self._life
 
     def on_beat(self, callback: Callable[[queue_commands.Pulse], None]) -> None:
         """Calls `callback` at each beat of this process's worker, on the beating thread. Set before it starts."""
@@ -99,7 +118,7 @@ class TrunklineBroker(RedisBroker):
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         """A consumer for the stock `dramatiq` command; see `BlockingConsumer`."""
-        with _connection_errors():
+        with closed_when_away():
             self.life.start([queue_name])
         return BlockingConsumer(self, queue_name, prefetch=prefetch, timeout=timedelta(milliseconds=timeout))
 
@@ -119,7 +138,7 @@ class TrunklineBroker(RedisBroker):
         self.emit_before("enqueue", message, delay)
         if not (self.is_consuming and BlockingConsumer.remember_retry(message, delay or 0)):
             entry = (message.queue_name, message.options["redis_message_id"], message.encode(), delay)
-            with _connection_errors():
+            with closed_when_away():
                 self.runner.run(queue_commands.enqueue([entry]))
             if delay is not None and self.is_consuming:
                 self.life.round_due_in(timedelta(milliseconds=delay))
@@ -128,11 +147,31 @@ class TrunklineBroker(RedisBroker):
 
     def flush(self, queue_name: str) -> None:
         """Drops what waits, is scheduled or is dead in a queue."""
-        self.runner.run(queue_commands.purge(queue_name))
+        self.runner.run(queue_commands.purge(q_name(queue_name)))
 
     def do_qsize(self, queue_name: str) -> int:
-        """How many messages of a queue are not done; what `join` waits on."""
-        return self.runner.run(queue_commands.queue_size(queue_name))
+        """How many messages of a queue are not done, delayed ones included; what `join` waits on."""
+        return self.runner.run(queue_commands.queue_size(q_name(queue_name)))
+
+    def do_ack(self, queue_name: str, message: DeliveredMessage) -> int:
+        """Ends a message; 0 if it had been taken away before. An id, as Dramatiq has it, would not say which delivery."""
+        return self.end(message, queue_commands.settle([message.delivery], "ack"))
+
+    def do_nack(self, queue_name: str, message: DeliveredMessage) -> int:
+        """Puts a message among the dead letters, with its exception; 0 if it had been taken away before."""
+        error = repr(message._exception) if message._exception is not None else "its actor rejected it"
+        notice = self.dead_letter_notice
+        return self.end(message, queue_commands.bury(message.delivery, reason="failed", error=error, notice=notice))
+
+    def end(self, message: DeliveredMessage, command: Command[T]) -> T:
+        """Sends what ends this process's ownership of a message; from then on the message takes up no room."""
+        answer = self.runner.run(command)
+        self.life.let_go(message.delivery)
+        return answer
+
+    def _dispatch(self, command: str) -> NoReturn:
+        # What a fetch of Dramatiq's own script took would have no delivery token, and an owner that never beats.
+        raise AttributeError(f"do_{command}: Dramatiq's own script must not touch these queues")
 
     def close(self) -> None:
         """Leaves the living, if a worker of this process was among them, and closes the connections."""
@@ -146,20 +185,13 @@ class _Life(Middleware):
     """Ties the life of the stock worker to its boot and shutdown."""
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        # The stock worker fetches twice as many messages as it has threads: a slow call would keep the short one behind
-        # it from every idle worker. Fetch what can start.
-        worker.queue_prefetch = min(worker.queue_prefetch, worker.worker_threads)
+        # By default the stock worker fetches twice as many messages as it has threads: a slow call would keep the short
+        # one behind it from every idle worker. Fetch what can start, unless somebody has set what to fetch.
+        if not dramatiq.worker.QUEUE_PREFETCH and worker.queue_prefetch == 2 * worker.worker_threads:
+            worker.queue_prefetch = worker.worker_threads
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
         BlockingConsumer.begin(message)
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         broker.close()
-
-
-@contextmanager
-def _connection_errors() -> Iterator[None]:
-    try:
-        yield
-    except TRANSIENT as error:
-        raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]

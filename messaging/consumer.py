@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,11 @@ from dramatiq.errors import ConnectionClosed, DecodeError
 from dramatiq.message import Message
 
 from messaging import queue_commands
-from messaging.command import Command
 from messaging.command_runner import TRANSIENT
 from messaging.delivery import Delivery, set_current_delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from messaging.broker import TrunklineBroker
 
@@ -61,6 +61,19 @@ def decode_message(delivery: Delivery) -> Message[Any]:
     )
 
 
+@contextmanager
+def closed_when_away() -> Iterator[None]:
+    """Translates what Redis's client raises when Redis is away.
+
+    Raises:
+        ConnectionClosed: It is; the stock worker waits and tries again.
+    """
+    try:
+        yield
+    except TRANSIENT as error:
+        raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+
+
 class TooManyCrashes(Exception):
     """A message has ended with its worker too often."""
 
@@ -94,14 +107,17 @@ class BlockingConsumer(Consumer):
     _processing = threading.local()
 
     def __init__(self, broker: TrunklineBroker, queue_name: str, *, prefetch: int, timeout: timedelta) -> None:
-        self._broker = broker
-        self._queue = queue_name
-        self._prefetch = prefetch
+        self.broker = broker
+        self.queue_name = queue_name
+        self.prefetch = prefetch
         self._wait_s = min(timeout, LONGEST_WAIT, timedelta(milliseconds=broker.heartbeat_timeout) / 2).total_seconds()
         self._fetched: deque[Delivery] = deque()
-        self._outstanding = 0
-        self._lock = threading.Lock()
         self._must_reconcile = True  # this process may have fetched through a connection that broke
+
+    @property
+    def outstanding_message_count(self) -> int:
+        """How many messages of its queue this process holds, also those that an earlier consumer fetched."""
+        return len(self.broker.life.held_ids(self.queue_name))
 
     @classmethod
     def remember_retry(cls, message: Message[Any], delay_ms: int) -> bool:
@@ -119,100 +135,90 @@ class BlockingConsumer(Consumer):
         set_current_delivery(message.delivery if isinstance(message, DeliveredMessage) else None)
 
     def __next__(self) -> MessageProxy | None:
-        try:
+        with closed_when_away():
             if not self._fetched and not self._fetch():
                 return None
-        except TRANSIENT as error:
-            self._must_reconcile = True
-            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
-        return self._decode(self._fetched.popleft())
+            return self._decode(self._fetched.popleft())
 
     def ack(self, message: MessageProxy) -> None:
         """Ends a message that no step has settled; with its next attempt, if one was asked for."""
-        assert isinstance(message, DeliveredMessage)
+        if not isinstance(message, DeliveredMessage):
+            return  # nobody here has fetched it
         delivery, retry = message.delivery, message.retry
-        if not delivery.settled:
-            if retry is None and message._exception is not None:
-                # No middleware asked for another attempt, and nothing was recorded: dropping the message would lose it.
-                self._settle(queue_commands.settle([delivery], "break", queue_commands.broken_pause_ms(delivery)))
-            elif retry is None:
-                self._settle(queue_commands.settle([delivery], "ack"))
-            else:
+        with closed_when_away():
+            if delivery.settled:
+                self.broker.life.let_go(delivery)
+            elif retry is not None:
                 next_message, delay_ms = retry
                 id = next_message.options["redis_message_id"]
-                self._settle(
+                self.broker.end(
+                    message,
                     queue_commands.retry(
                         delivery, queue=next_message.queue_name, id=id, body=next_message.encode(), delay_ms=delay_ms
-                    )
+                    ),
                 )
-                self._broker.life.round_due_in(timedelta(milliseconds=delay_ms))
-        self._let_go(delivery)
+                self.broker.life.round_due_in(timedelta(milliseconds=delay_ms))
+            elif message._exception is not None:
+                # No middleware asked for another attempt, and nothing was recorded: dropping the message would lose it.
+                pause_ms = queue_commands.broken_pause_ms(delivery)
+                self.broker.end(message, queue_commands.settle([delivery], "break", pause_ms))
+            else:
+                self.broker.do_ack(self.queue_name, message)
+        delivery.settled = True
 
     def nack(self, message: MessageProxy) -> None:
         """Puts a message that failed for good among the dead letters."""
-        assert isinstance(message, DeliveredMessage)
-        if not message.delivery.settled:
-            error = repr(message._exception) if message._exception is not None else "its actor rejected it"
-            notice = self._broker.dead_letter_notice
-            self._settle(queue_commands.bury(message.delivery, reason="failed", error=error, notice=notice))
-        self._let_go(message.delivery)
+        if not isinstance(message, DeliveredMessage):
+            return  # nobody here has fetched it
+        if message.delivery.settled:
+            self.broker.life.let_go(message.delivery)
+        else:
+            with closed_when_away():
+                self.broker.do_nack(self.queue_name, message)
+        message.delivery.settled = True
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Gives back what has not begun, uncounted."""
-        deliveries = [message.delivery for message in messages if isinstance(message, DeliveredMessage)]
-        if deliveries:
-            self._settle(queue_commands.settle(deliveries, "give_back"))
-        for delivery in deliveries:
-            self._let_go(delivery)
+        self._give_back([message.delivery for message in messages if isinstance(message, DeliveredMessage)])
 
     def close(self) -> None:
         """Gives back what was fetched and not handed out."""
-        while self._fetched:
-            delivery = self._fetched.popleft()
-            self._settle(queue_commands.settle([delivery], "give_back"))
-            self._let_go(delivery)
+        deliveries = list(self._fetched)
+        self._fetched.clear()
+        self._give_back(deliveries)
+
+    def _give_back(self, deliveries: list[Delivery]) -> None:
+        # Forgotten first: what Redis does not hear of, the next consumer of this queue reconciles.
+        for delivery in deliveries:
+            delivery.settled = True
+            self.broker.life.let_go(delivery)
+        if deliveries:
+            with closed_when_away():
+                self.broker.runner.run(queue_commands.settle(deliveries, "give_back"))
 
     def _fetch(self) -> bool:
-        with self._lock:
-            room = self._prefetch - self._outstanding
+        room = self.prefetch - self.outstanding_message_count
         if room <= 0:
             time.sleep(_NO_ROOM_PAUSE_S)
             return False
-        life, runner = self._broker.life, self._broker.runner
+        life, runner, queue = self.broker.life, self.broker.runner, self.queue_name
         worker = life.worker
-        if self._must_reconcile or self._queue in life.leaking:
-            runner.run(queue_commands.reconcile(worker, self._queue, life.held_ids(self._queue)))
-            self._must_reconcile = False
-            life.leaking.discard(self._queue)
+        if self._must_reconcile or queue in life.leaking:
+            runner.run(queue_commands.reconcile(worker, queue, life.held_ids(queue)))
+            life.leaking.discard(queue)
         self._must_reconcile = True  # until the answer is here
-        fetched = runner.run(queue_commands.fetch(worker, self._queue, room))
+        fetched = runner.run(queue_commands.fetch(worker, queue, room))
         self._must_reconcile = False
         if not fetched.registered:
             life.renew(worker)
             return False
-        if fetched.held_up_by and not fetched.deliveries:
-            self._wait_for_bell(worker, fetched.wait_s)
-        elif not fetched.deliveries:
-            runner.run(
-                queue_commands.wait_for_message(self._broker.namespace, worker, self._queue, timeout_s=self._wait_s)
-            )
         if not fetched.deliveries:
+            runner.run(queue_commands.wait_for_message(self.broker.namespace, worker, queue, timeout_s=self._wait_s))
             return False
         for delivery in fetched.deliveries:
             life.hold(delivery)
             self._fetched.append(delivery)
-        with self._lock:
-            self._outstanding += len(fetched.deliveries)
         return True
-
-    def _wait_for_bell(self, worker: str, wait_s: float) -> None:
-        if wait_s <= SHORT_WAIT_S:
-            time.sleep(wait_s)
-            return
-        timeout_s = min(wait_s, LONGEST_WAIT.total_seconds())  # the stock worker looks whether it shall stop
-        self._broker.runner.run(
-            queue_commands.wait_for_bell(self._broker.namespace, worker, self._queue, timeout_s=timeout_s)
-        )
 
     def _decode(self, delivery: Delivery) -> MessageProxy | None:
         try:
@@ -221,19 +227,8 @@ class BlockingConsumer(Consumer):
         except (DecodeError, TooManyCrashes) as error:
             reason = "undecodable" if isinstance(error, DecodeError) else "crashed"
             _log.error("a message is a dead letter now", message=delivery.id, reason=reason, error=str(error))
-            notice = self._broker.dead_letter_notice
-            self._settle(queue_commands.bury(delivery, reason=reason, error=str(error), notice=notice))
-            self._let_go(delivery)
+            notice = self.broker.dead_letter_notice
+            # Forgotten first: if Redis does not hear of this, it is reconciled, fetched and refused once more.
+            self.broker.life.let_go(delivery)
+            self.broker.runner.run(queue_commands.bury(delivery, reason=reason, error=str(error), notice=notice))
             return None
-
-    def _settle(self, command: Command[Any]) -> None:
-        try:
-            self._broker.runner.run(command)
-        except TRANSIENT as error:
-            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
-
-    def _let_go(self, delivery: Delivery) -> None:
-        delivery.settled = True
-        self._broker.life.let_go(delivery)
-        with self._lock:
-            self._outstanding -= 1

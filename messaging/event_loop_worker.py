@@ -21,13 +21,8 @@ from dramatiq.errors import ActorNotFound, DecodeError
 
 from messaging import queue_commands
 from messaging.command import Command
-<<<<<<< HEAD
 from messaging.command_runner import FULL, TRANSIENT, PipeliningRunner
-from messaging.consumer import LONGEST_WAIT, TooManyCrashes, decode_message, refuse_crashed
-=======
-from messaging.command_runner import TRANSIENT, PipeliningRunner
 from messaging.consumer import LONGEST_WAIT, SHORT_WAIT_S, TooManyCrashes, decode_message, refuse_crashed
->>>>>>> limits
 from messaging.delivery import Delivery, set_current_delivery
 
 if TYPE_CHECKING:
@@ -44,8 +39,8 @@ _log = structlog.get_logger(__name__)
 DEFAULT_STOP_TIMEOUT = timedelta(seconds=30)
 _RECONNECT_PAUSE_S: Final = 0.2
 _BROKEN_PAUSE_S: Final = 1.0
-#: How often a cancellation is said again; below Python 3.12 `asyncio.wait_for`, which redis-py sends through, may swallow
-#: one.
+#: How often a cancellation is said again: `asyncio.wait_for` before Python 3.12, which redis-py sends through, may
+#: swallow one.
 _CANCEL_AGAIN_S: Final = 0.1
 
 
