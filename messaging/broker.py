@@ -154,7 +154,7 @@ class TrunklineBroker(RedisBroker):
         return self.runner.run(queue_commands.queue_size(q_name(queue_name)))
 
     def do_ack(self, queue_name: str, message: DeliveredMessage) -> int:
-        """Ends a message; 0 if it had been taken away before. An id, as Dramatiq has it, would not say which delivery."""
+        """Ends a message; 0 if it had been taken away before. (Dramatiq's takes an id, which tells no delivery.)"""
         return self.end(message, queue_commands.settle([message.delivery], "ack"))
 
     def do_nack(self, queue_name: str, message: DeliveredMessage) -> int:

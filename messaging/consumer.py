@@ -182,10 +182,14 @@ class BlockingConsumer(Consumer):
         self._give_back([message.delivery for message in messages if isinstance(message, DeliveredMessage)])
 
     def close(self) -> None:
-        """Gives back what was fetched and not handed out."""
+        """Gives back what was fetched and not handed out, and what was on its way."""
         deliveries = list(self._fetched)
         self._fetched.clear()
         self._give_back(deliveries)
+        life = self.broker.life
+        with closed_when_away():
+            command = queue_commands.reconcile(life.worker, self.queue_name, life.held_ids(self.queue_name))
+            self.broker.runner.run(command)
 
     def _give_back(self, deliveries: list[Delivery]) -> None:
         # Forgotten first: what Redis does not hear of, the next consumer of this queue reconciles.
@@ -212,13 +216,25 @@ class BlockingConsumer(Consumer):
         if not fetched.registered:
             life.renew(worker)
             return False
-        if not fetched.deliveries:
+        if fetched.held_up_by and not fetched.deliveries:
+            self._wait_for_bell(worker, fetched.wait_s)
+        elif not fetched.deliveries:
             runner.run(queue_commands.wait_for_message(self.broker.namespace, worker, queue, timeout_s=self._wait_s))
+        if not fetched.deliveries:
             return False
         for delivery in fetched.deliveries:
             life.hold(delivery)
             self._fetched.append(delivery)
         return True
+
+    def _wait_for_bell(self, worker: str, wait_s: float) -> None:
+        if wait_s <= SHORT_WAIT_S:
+            time.sleep(wait_s)
+            return
+        timeout_s = min(wait_s, LONGEST_WAIT.total_seconds())  # the stock worker looks whether it shall stop
+        self.broker.runner.run(
+            queue_commands.wait_for_bell(self.broker.namespace, worker, self.queue_name, timeout_s=timeout_s)
+        )
 
     def _decode(self, delivery: Delivery) -> MessageProxy | None:
         try:

@@ -103,6 +103,7 @@ class FolderLock:
 
         Raises:
             DataFolderInUse: Somebody living has it, or what a dead process left behind does not end.
+            DataFolderUnsafe: Its file system has no locks.
         """
         if self._descriptor is not None:
             return
@@ -118,6 +119,9 @@ class FolderLock:
                 if time.monotonic() - began >= (_DYING_S if alive else patience.total_seconds()):
                     os.close(descriptor)
                     raise DataFolderInUse(self._folder, holder) from None
+            except OSError as error:  # some network file systems
+                os.close(descriptor)
+                raise DataFolderUnsafe(f"cannot lock the folder {self._folder}: {error.strerror}") from error
             time.sleep(_LOOK_AGAIN_S)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid()}).encode(), 0)

@@ -120,12 +120,13 @@ def read_queue_limits(namespace: str, queue: str) -> Command[QueueLimits]:
     """The limits of a queue."""
 
     def decode(answer: Any) -> QueueLimits:
-        return _limits(pairs(answer))
+        return limits_from_fields(pairs(answer))
 
     return Command(None, ("HGETALL", f"{namespace}:{queue}:limits"), decode)
 
 
-def _limits(fields: Mapping[str, str]) -> QueueLimits:
+def limits_from_fields(fields: Mapping[str, str]) -> QueueLimits:
+    """The limits in a queue's hash."""
     rate, burst = None, 1
     if step := fields.get("step_us"):
         rate = Rate(1e6 / int(step))

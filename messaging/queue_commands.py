@@ -159,6 +159,12 @@ def beat(workers: Sequence[str], *, heartbeat_timeout: timedelta, check_interval
     return Command(load_script("messaging", "beat"), words, decode)
 
 
+def vouch(workers: Sequence[str], *, hung_timeout: timedelta) -> Command[Sequence[str]]:
+    """Says that `workers` live, on their behalf; answers those that have not beaten for `hung_timeout`."""
+    words: list[Word] = [_ms(hung_timeout), *workers]
+    return Command(load_script("messaging", "vouch"), words, lambda answer: [text(worker) for worker in answer])
+
+
 def leave(worker: str, *, died: bool) -> Command[int]:
     """A worker goes; answers how many messages went back. `died` counts them as crashed deliveries."""
     return Command(load_script("messaging", "leave"), (worker, int(died)), whole)

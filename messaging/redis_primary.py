@@ -35,6 +35,7 @@ __all__ = [
     "PrimaryConnection",
     "PrimaryLocator",
     "TlsPrimaryConnection",
+    "owner_of_slot",
     "primary_by_sentinels",
     "primary_in_cluster",
 ]

@@ -30,6 +30,10 @@ _SETTLED_AFTER_S: Final = 10.0
 _LOOK_INTERVAL_S: Final = 0.05
 #: How much longer than their own stop time-out children get before they are killed.
 _KILL_MARGIN: Final = timedelta(seconds=5)
+#: How often children are vouched for, which is well within the shortest sensible heartbeat time-out.
+_VOUCH_INTERVAL_S: Final = 0.5
+#: A child that lives but has not beaten for this long hangs, and is killed.
+DEFAULT_HUNG_TIMEOUT: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,17 @@ class Supervisor:
     Args:
         runner: To give back what a dead child held.
         stop_timeout: How long the children themselves wait for their work in flight.
+        hung_timeout: A child that has given no sign of life for this long is killed and started again. A tool that holds
+            the interpreter for less is not taken for dead: the supervisor vouches for its process.
     """
 
-    def __init__(self, runner: BlockingRunner, *, stop_timeout: timedelta) -> None:
+    def __init__(
+        self, runner: BlockingRunner, *, stop_timeout: timedelta, hung_timeout: timedelta = DEFAULT_HUNG_TIMEOUT
+    ) -> None:
         self._runner = runner
         self._stop_timeout = stop_timeout
+        self._hung_timeout = hung_timeout
+        self._vouch_at = 0.0
         self._children: list[_Child] = []
         self._stopping = False
 
@@ -93,6 +103,9 @@ class Supervisor:
     def look(self) -> None:
         """Notices children that have died, gives back what they held, and starts those whose pause is over."""
         now = time.monotonic()
+        if now >= self._vouch_at:
+            self._vouch_at = now + _VOUCH_INTERVAL_S
+            self._vouch()
         for child in self._children:
             if child.process is None:
                 if now >= child.start_at:
@@ -138,11 +151,31 @@ class Supervisor:
         _log.error("a process died and is started again", name=child.spec.name, pid=pid, how=how, in_s=pause_s)
         self._give_back(pid)
 
+    def _vouch(self) -> None:
+        """Says for the children that they live, and kills those that hang."""
+        pids = set(self.pids.values())
+        try:
+            mine = {worker: pid for worker, pid in self._workers().items() if pid in pids}
+            hung = self._runner.run(queue_commands.vouch(list(mine), hung_timeout=self._hung_timeout)) if mine else ()
+        except TRANSIENT:
+            return  # nobody is declared dead while Redis is away
+        for worker in hung:
+            _log.error("killed a process that hangs", pid=mine[worker], silent_for_s=self._hung_timeout.total_seconds())
+            for child in self._children:
+                if child.process is not None and child.process.pid == mine[worker]:
+                    child.process.kill()
+
+    def _workers(self) -> dict[str, int]:
+        """The living workers of this machine, and their processes."""
+        here = platform.node()
+        living = self._runner.run(living_workers())
+        return {worker["worker"]: worker["pid"] for worker in living if worker.get("host") == here}
+
     def _give_back(self, pid: int) -> None:
         try:
-            for worker in self._runner.run(living_workers()):
-                if worker.get("pid") == pid and worker.get("host") == platform.node():
-                    returned = self._runner.run(queue_commands.leave(worker["worker"], died=True))
+            for worker, of_pid in self._workers().items():
+                if of_pid == pid:
+                    returned = self._runner.run(queue_commands.leave(worker, died=True))
                     _log.info("gave back what it held", pid=pid, messages=returned)
         except TRANSIENT as error:
             _log.warning("could not give back what it held; others will after the heartbeat time-out", error=str(error))

@@ -27,6 +27,7 @@ for i = 4, #ARGV do
   if alive then
     redis.call('ZADD', workers_key, integer(now_ms), worker)
     redis.call('ZADD', heartbeats_key, integer(now_ms), worker)
+    redis.call('HSET', ns .. ':__worker__.' .. worker, 'beaten_ms', integer(now_ms))
     redis.call('PEXPIRE', ns .. ':__worker__.' .. worker, info_ttl_ms)
   end
   local held = 0

@@ -66,7 +66,12 @@ while taken < room and may_start() do
     if step then tat = tat + step end
   end
 end
-if step and taken > 0 then redis.call('HSET', key .. ':limits', 'tat_us', integer(tat)) end
+if step and taken > 0 then
+  redis.call('HSET', key .. ':limits', 'tat_us', integer(tat))
+  -- What `queue list` shows as the share of the rate that is used.
+  redis.call('HINCRBY', key .. ':starts', math.floor(now / 1000000), taken)
+  redis.call('EXPIRE', key .. ':starts', 10)
+end
 return_landing(worker, queue)
 
 local waiting = redis.call('LLEN', key)

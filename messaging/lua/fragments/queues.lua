@@ -10,6 +10,7 @@
 --   :<queue>:deliveries      hash    id -> token of the delivery that owns it now
 --   :<queue>:crashes         hash    id -> "count|worker|fetched_us|lost_us" of deliveries that died with their worker
 --   :<queue>:limits          hash    paused, step_us, tolerance_us, max_in_flight, fair, and tat_us of the rate (permanent)
+--   :<queue>:starts          hash    starts by second, while there is a rate; expires after ten quiet seconds
 --   :<queue>:timed           zset    workers that the rate makes wait, each with its own time to come back, µs
 --   :<queue>:parked          list    workers that wait for a place or for the end of a pause
 --   :__wake__.<worker>.<queue> list  rings a worker that waits for another reason than an empty queue
