@@ -62,7 +62,8 @@ class Supervisor:
     Args:
         runner: To give back what a dead child held.
         stop_timeout: How long the children themselves wait for their work in flight.
-        hung_timeout: A child that has given no sign of life for this long is killed and started again. A tool that holds
+        hung_timeout: A child that has given no sign of life for this long is killed and started again. A tool that
+        holds
             the interpreter for less is not taken for dead: the supervisor vouches for its process.
     """
 

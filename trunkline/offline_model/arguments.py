@@ -15,14 +15,14 @@ from trunkline.offline_model.arithmetic import conversion_in, expression_in
 from trunkline.offline_model.choices import chosen_values, preferred, yes_or_no
 from trunkline.offline_model.clauses import Clause
 from trunkline.offline_model.filling import Filled, Filling, Leaf, Scope
-from trunkline.offline_model.fits import OPTIONAL_THRESHOLD, REQUIRED_BONUS, WORDED, fit_mention
-from trunkline.offline_model.free_text import labelled_text, lower_case_places, marked_text, object_of
+from trunkline.offline_model.fits import OPTIONAL_THRESHOLD, REQUIRED_BONUS, fit_mention
+from trunkline.offline_model.free_text import labelled_text, lower_case_places, marked_text, named_text, object_of
 from trunkline.offline_model.json_values import Json, plain_number
 from trunkline.offline_model.lists import fill_lists, variants
 from trunkline.offline_model.mention import NUMERIC, Kind, Mention
 from trunkline.offline_model.number_fits import fit_number
 from trunkline.offline_model.offered import OfferedTool, Parameter
-from trunkline.offline_model.roles import MEASURES, TIME_UNITS, Role
+from trunkline.offline_model.roles import MEASURES, TIME_UNITS, WORDED, Role
 
 #: What other clauses may lend to a tool: things one speaks of once.
 _SHARED: Final = frozenset(
@@ -33,18 +33,25 @@ _OBJECTS: Final = WORDED | {Role.PERSON, Role.SYMBOL}
 
 _SUBTRACTION = re.compile(r"\b(?:subtract|take|deduct)\b.*\d.*\bfrom\b\s*(?:-?\d|it|that|this|the)", re.IGNORECASE)
 
+#: Values of an enum that a kind of address stands for.
+_CHANNELS: Final = {
+    Kind.EMAIL: frozenset({"email", "e-mail", "mail"}),
+    Kind.PHONE: frozenset({"sms", "text", "phone"}),
+    Kind.URL: frozenset({"web", "url", "link"}),
+}
+
 _Pair = tuple[float, Mention, int, Json, str]
 
 
-def fill_arguments(tool: OfferedTool, scope: Scope) -> Filled:
-    """Fills `tool` from `scope`."""
+def fill_arguments(tool: OfferedTool, scope: Scope, *, several: bool = True) -> Filled:
+    """Fills `tool` from `scope`; `several` looks for more than one argument set as well."""
     filling = Filling(tool, tool.parameters, scope)
     for name, value in _literal_arguments(tool, scope).items():
         for leaf in filling.leaves:
             if leaf.path == (name,):
                 filling.put(leaf, value)
     filled = _fill(filling)
-    if filled.missing:
+    if filled.missing or not several:
         return filled
     return replace(filled, variants=variants(filling, filled.arguments))
 
@@ -54,6 +61,7 @@ def _fill(filling: Filling) -> Filled:
     _fill_choices(filling)
     _fill_from_mentions(filling)
     fill_lists(filling, _fill_item)
+    _fill_channels(filling)
     _turn_subtraction(filling)
     _fill_special(filling)
     _fill_marked(filling)
@@ -131,6 +139,16 @@ def _end(mention: Mention, leaf: Leaf) -> int:
     unit = mention.unit[:1]
     measures = unit and (unit[0] in TIME_UNITS or unit[0] in MEASURES or unit[0] in leaf.parameter.stems)
     return mention.unit_end if measures else mention.end
+
+
+def _fill_channels(filling: Filling) -> None:
+    """ "Send bob@example.com a message": the address says that `channel` is email."""
+    kinds = {mention.kind for mention in filling.sources.values()}
+    for leaf in filling.open_leaves(Role.ENUM):
+        for kind in _CHANNELS.keys() & kinds if leaf.required else ():
+            value = next((value for value in leaf.parameter.enum if str(value).lower() in _CHANNELS[kind]), None)
+            if value is not None:
+                filling.put(leaf, value)
 
 
 def _pairs(filling: Filling) -> Iterator[_Pair]:
@@ -213,9 +231,15 @@ def _fill_special(filling: Filling) -> None:
 
 
 def _fill_marked(filling: Filling) -> None:
-    for leaf in filling.open_leaves(*_OBJECTS):
+    """Texts that a word announces; the parameter's own name does so only if there are several texts to tell apart."""
+    several = sum(leaf.required and leaf.parameter.role in _OBJECTS for leaf in filling.leaves) > 1
+    for leaf in filling.open_leaves(*_OBJECTS, Role.IDENTIFIER):
         for clause in filling.scope.own:
-            marked = marked_text(leaf.parameter, clause.text) if leaf.parameter.type in ("string", "any") else None
+            if leaf.parameter.type not in ("string", "any"):
+                continue
+            marked = marked_text(leaf.parameter, clause.text, filling.tool.parts)
+            if marked is None and leaf.required and several:
+                marked = named_text(leaf.parameter, clause.text)
             if marked and not filling.is_used(*_span(clause, marked)):
                 filling.put(leaf, marked, _span(clause, marked))
 

@@ -4,15 +4,16 @@ This module must not know other parameters than the one it is asked about.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from trunkline.offline_model.json_values import Json
 from trunkline.offline_model.mention import NUMERIC, Mention
 from trunkline.offline_model.offered import Parameter
 from trunkline.offline_model.vocabulary import ENUM_ALIASES, NO_WORDS, STOP_WORDS, YES_WORDS, alike
-from trunkline.offline_model.words import Word, name_parts, stem, stem_set, word_set
+from trunkline.offline_model.words import Word, name_parts, split_words, stem, stem_set, word_set
 
 _EMPTY_FLAGS: Final = stem_set(
     "is has have include includes with use uses enable enabled allow allowed should want only show on active"
@@ -30,16 +31,17 @@ class Choice:
     end: int
 
 
-def chosen_values(parameter: Parameter, words: Sequence[Word], mentions: Iterable[Mention]) -> list[Choice]:
+def chosen_values(parameter: Parameter, words: Sequence[Word], mentions: Sequence[Mention]) -> list[Choice]:
     """The values of `parameter`'s enum that the words name, in the order of the text."""
     plain = [word for word in words if " " not in word.text]
     found: list[Choice] = []
     for value in sorted(parameter.enum, key=lambda value: -len(str(value))):
         if isinstance(value, str):
             found.extend(_occurrences(value, plain, parameter, found))
+            found.extend(Choice(value, m.start, m.end) for m in mentions if m.text.lower() == value.lower() and m.text)
         else:
             found.extend(Choice(value, m.start, m.end) for m in mentions if m.kind in NUMERIC and m.number == value)
-    return sorted(found, key=lambda choice: choice.start)
+    return sorted({choice.start: choice for choice in found}.values(), key=lambda choice: choice.start)
 
 
 def preferred(parameter: Parameter, choices: list[Choice], words: Sequence[Word]) -> Choice | None:
@@ -72,28 +74,32 @@ def yes_or_no(parameter: Parameter, text: str, words: Sequence[Word]) -> Choice 
 
 def _occurrences(value: str, words: list[Word], parameter: Parameter, found: list[Choice]) -> list[Choice]:
     result: list[Choice] = []
-    for phrase in _spellings(value):
-        size = len(phrase)
-        wanted = [stem(part) for part in phrase]
+    for wanted in _spellings(value):
+        size = len(wanted)
         for index in range(len(words) - size + 1):
+            if words[index].stem != wanted[0]:
+                continue
             run = words[index : index + size]
             start, end = run[0].start, run[-1].end
-            if [word.stem for word in run] != wanted or any(c.start < end and start < c.end for c in (*found, *result)):
+            if tuple(word.stem for word in run) != wanted or any(
+                c.start < end and start < c.end for c in (*found, *result)
+            ):
                 continue
             if _is_meant(run, words, parameter):
                 result.append(Choice(value, start, end))
     return result
 
 
-def _spellings(value: str) -> list[tuple[str, ...]]:
-    """The value itself, then what it may be called: `ENUM_ALIASES` in both directions."""
+@lru_cache(maxsize=1024)
+def _spellings(value: str) -> tuple[tuple[str, ...], ...]:
+    """The stems of the value itself, then of what it may be called: `ENUM_ALIASES` in both directions."""
     key = value.lower()
     names = [value, *ENUM_ALIASES.get(key, ())]
     for name, aliases in ENUM_ALIASES.items():
         if key in aliases and name != "single_family":
             names.extend([name, *aliases])
-    split = [name_parts(name) or (name,) for name in dict.fromkeys(names)]
-    return [parts for parts in dict.fromkeys(split) if parts]
+    split = [[word.text for part in name_parts(name) or (name,) for word in split_words(part)] for name in names]
+    return tuple(dict.fromkeys(tuple(stem(part) for part in parts) for parts in split if parts))
 
 
 def _is_meant(run: list[Word], words: list[Word], parameter: Parameter) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Final
 
 from trunkline.offline_model.dates import read_moments
@@ -24,7 +25,7 @@ _JOINT = re.compile(
 )
 _RESULT = re.compile(
     r"\b(?:the|that|this|its|their)\s+(?:result|answer|sum|total|product|output|outcome|number|value|quotient|difference"
-    r"|average|translation|summary|content|page|detail|finding|list|info|information|forecast)s?\b|\b(?:it|that|them|those|this)\b",
+    r"|average|translation|summary|content|page|detail|finding|list|info|information|forecast)s?\b(?!\s+of\b)|\b(?:it|that|them|those|this)\b",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(r"\s*(?:please\s+)?(?:if|when|whenever|unless|in case|should)\b(?!.*\?)", re.IGNORECASE)
@@ -33,9 +34,36 @@ _WISH = re.compile(
     r"|wish)\b",
     re.IGNORECASE,
 )
-_SUBJECTS: Final = word_set(
-    "i it this that the we my our he she they there you your i'm it's that's i've we're nice great thanks thank"
+_PERSONS: Final = word_set(
+    "i it we he she they you there i'm it's that's i've we're he's she's you're they're nice great thanks thank"
 )
+_DETERMINERS: Final = word_set("the this that my our your his her their these those")
+_FINITE = re.compile(
+    r"\b(?:is|are|was|were|has|had|have|will|seems?|looks?|arrived|came|went|[a-z]{3,}ed|feels?|tastes?)\b",
+    re.IGNORECASE,
+)
+_REFUSAL = re.compile(
+    r"^\W*(?:please\s+)?(?:do not|don['’]?t|never|no need to)\b|\b(?:don['’]?t|do not|didn['’]?t) (?:want|need|like)\b",
+    re.IGNORECASE,
+)
+#: "How do I cancel an order?", "What is a mortgage?": asked about, not asked for.
+_ABOUT_DOING = re.compile(
+    r"^\W*(?:(?:and|so|but|please|ok|hey|hi)\W+)*(?:how (?:do|can|could|would|should|does|did) (?:i|you|we|one|it)\b"
+    r"|what happens|what(?: i|['’])s an?\b(?! (?:good|nice))|what does\b.*\bmean|should (?:i|we)\b|did (?:you|i|we)\b)",
+    re.IGNORECASE,
+)
+_WITH_LABEL = re.compile(r"\bwith (?:the |a )?(?:subject|title|name|body|text|message|note)\b", re.IGNORECASE)
+#: Openers that are as often the name of a field.
+_NOUN_OPENERS: Final = word_set("message text email call post order book print name list")
+
+
+class Form(Enum):
+    """Whether a clause asks for something, as far as its form tells."""
+
+    ASKS = "asks"
+    MAY_ASK = "may ask"
+    """A noun phrase, or a question about how things are done: a request only if it has all a tool needs."""
+    TELLS = "tells"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +76,7 @@ class Clause:
     words: tuple[Word, ...]
     """Its words that are not inside a quotation, URL or other literal; positions are those of the whole request."""
     mentions: tuple[Mention, ...]
-    asks: bool
-    """Whether it asks for something, as far as its form tells."""
+    form: Form
     conditional: bool
     """Whether it depends on an if or a when."""
 
@@ -137,7 +164,7 @@ def _opens(left: str, right: str, tool_words: Mapping[str, frozenset[int]]) -> b
     if not head or not right[:1].isalpha() or not split_words(left):
         return False
     if head[0].plain in CLAUSE_OPENERS:
-        return True
+        return not (head[0].plain in _NOUN_OPENERS and _WITH_LABEL.search(left))
     before = [tool_words[word.stem] for word in split_words(left) if word.stem in tool_words]
     after = [word for word in head if word.plain not in STOP_WORDS][:2]
     tools_after = [tool_words[word.stem] for word in after if word.stem in tool_words]
@@ -149,7 +176,7 @@ def _clause(text: str, start: int, end: int, mentions: tuple[Mention, ...], cond
     literal = masked(text, [m for m in inside if m.kind in LITERAL])[:end]
     words = _with_phrases([word for word in split_words(literal) if word.start >= start])
     clause = text[start:end]
-    return Clause(clause, start, end, words, inside, _asks(clause, words), conditional)
+    return Clause(clause, start, end, words, inside, _form(clause, words), conditional)
 
 
 #: Mentions whose words are not words of the clause.
@@ -168,11 +195,21 @@ def _with_phrases(words: list[Word]) -> tuple[Word, ...]:
     return tuple(sorted([*words, *extra], key=lambda word: word.start))
 
 
-def _asks(text: str, words: tuple[Word, ...]) -> bool:
+def _form(text: str, words: tuple[Word, ...]) -> Form:
     plain = [word.plain for word in words]
-    if "?" in text or not plain or _WISH.search(text):
-        return True
+    if not plain:
+        return Form.ASKS
+    if _REFUSAL.search(text):
+        return Form.TELLS
+    if _ABOUT_DOING.match(text):
+        return Form.MAY_ASK
+    if "?" in text or _WISH.search(text):
+        return Form.ASKS
+    if plain[0] in _PERSONS:
+        return Form.TELLS
+    if plain[0] in _DETERMINERS:
+        return Form.TELLS if _FINITE.search(text) else Form.MAY_ASK
     opener = next((word for word in plain if word not in PREAMBLE), plain[0])
-    if plain[0] in _SUBJECTS and plain[0] not in REQUEST_OPENERS:
-        return False
-    return opener in CLAUSE_OPENERS or opener in REQUEST_OPENERS or not text.rstrip().endswith("!")
+    if opener in CLAUSE_OPENERS or opener in REQUEST_OPENERS or not text.rstrip().endswith("!"):
+        return Form.ASKS
+    return Form.MAY_ASK

@@ -160,7 +160,7 @@ def read_moments(text: str, now: datetime) -> list[Mention]:
             if moment is not None:
                 found.append(_mention(text, match.start(), match.end(), moment))
     found.sort(key=lambda mention: mention.start)
-    return list(_joined(text, [_with_bare_hour(text, mention) for mention in found]))
+    return _with_days(list(_joined(text, [_with_bare_hour(text, mention) for mention in found])))
 
 
 def moment_value(moment: Moment, *, wants: str, now: datetime) -> str | None:
@@ -216,6 +216,17 @@ def _with_bare_hour(text: str, mention: Mention) -> Mention:
     afternoon = 1 <= hour <= 7 or ("night" in mention.text.lower() and hour < 12)
     clock = time((hour + 12 if afternoon else hour) % 24)
     return replace(mention, end=match.end(), text=text[mention.start : match.end()], moment=Moment(moment.day, clock))
+
+
+def _with_days(mentions: list[Mention]) -> list[Mention]:
+    """Gives bare times the day that the sentence names once: "tomorrow from 3pm to 4pm"."""
+    days = {m.moment.day for m in mentions if m.moment and m.moment.day}
+    if len(days) != 1:
+        return mentions
+    day = days.pop()
+    return [
+        replace(m, moment=Moment(day, m.moment.clock)) if m.moment and m.moment.day is None else m for m in mentions
+    ]
 
 
 def _joined(text: str, mentions: list[Mention]) -> Iterator[Mention]:

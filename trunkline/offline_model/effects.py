@@ -9,12 +9,21 @@ from typing import Final
 
 from trunkline.offline_model.clauses import Clause
 from trunkline.offline_model.offered import OfferedTool
-from trunkline.offline_model.vocabulary import ASKING_VERBS, CARRIER_VERBS, EFFECT_VERBS, MILD_VERBS, PREAMBLE, alike
+from trunkline.offline_model.vocabulary import (
+    ASKING_VERBS,
+    CARRIER_VERBS,
+    DECIDED_VERBS,
+    EFFECT_VERBS,
+    MILD_VERBS,
+    PREAMBLE,
+    alike,
+)
 from trunkline.offline_model.words import Word, stem, stems
 
 _NEGATED = re.compile(
     r"\b(?:don['’]?t|do not|never|without|no need to|not to|stop|avoid)\s+(?:\w+\s+){0,2}$", re.IGNORECASE
 )
+_OBJECT = re.compile(r"(?:an?|the|my|me|it|that|this|us|our|your|all|for)\b|[A-Z#]|$")
 _WISHES: Final = frozenset({"want", "need", "like", "love"})
 _TO_VERB: Final = frozenset({"to", "please", "and", "then", "also", "me", "you", "now", "just"})
 
@@ -54,6 +63,15 @@ def asks_for_effect(clause: Clause, verbs: frozenset[str]) -> Word | None:
         if all(earlier.plain in PREAMBLE for earlier in before) or _is_wished([w.plain for w in before]):
             return word
     return None
+
+
+def decided_verb(clause: Clause) -> Word | None:
+    """The verb of `clause` that asks for something no reading tool can do ("delete …", "schedule a …")."""
+    verb = asks_for_effect(clause, DECIDED_VERBS)
+    if verb is None:
+        return None
+    following = clause.text[verb.end - clause.start :].lstrip()
+    return verb if _OBJECT.match(following) else None
 
 
 def _is_wished(before: list[str]) -> bool:

@@ -11,7 +11,7 @@ from trunkline.offline_model.clauses import Clause
 from trunkline.offline_model.json_values import Json
 from trunkline.offline_model.mention import Mention
 from trunkline.offline_model.offered import OfferedTool, Parameter
-from trunkline.offline_model.roles import Role
+from trunkline.offline_model.roles import WORDED, Role
 from trunkline.offline_model.schema_check import conforms
 
 Path = tuple[str, ...]
@@ -64,6 +64,13 @@ class Filled:
     """Parameters that are a percentage of a sum the text does not give ("20% down" on "the cheapest one")."""
     variants: tuple[dict[str, Json], ...] = ()
     """All argument sets, where the text names several values for one parameter ("Paris and London"); else empty."""
+    texts: tuple[tuple[int, int], ...] = ()
+    """The parts of the request that became running text."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every required parameter has a value or will have one."""
+        return set(self.missing) <= self.references
 
 
 @dataclass
@@ -81,6 +88,8 @@ class Filling:
     shares: dict[Path, float] = field(default_factory=dict)
     """Percentages of a sum that another parameter holds."""
     references: set[Path] = field(default_factory=set)
+    texts: list[tuple[int, int]] = field(default_factory=list)
+    """What of the text became running text."""
 
     def __post_init__(self) -> None:
         self.leaves = tuple(_leaves(self.parameters, (), required=True))
@@ -97,6 +106,8 @@ class Filling:
             return False
         self.values[leaf.path] = value
         self.use(*spans, facet=facet)
+        if leaf.parameter.role in WORDED:
+            self.texts.extend(spans)
         return True
 
     def use(self, *spans: tuple[int, int], facet: str = "whole") -> None:
@@ -124,7 +135,11 @@ class Filling:
         missing = tuple(leaf.path for leaf in self.leaves if leaf.required and leaf.path not in self.values)
         shares = tuple((path, share) for path, share in self.shares.items() if path not in self.values)
         return Filled(
-            _assembled(self.values, self.parameters), missing, frozenset(self.references) & set(missing), shares
+            _assembled(self.values, self.parameters),
+            missing,
+            frozenset(self.references) & set(missing),
+            shares,
+            texts=tuple(self.texts),
         )
 
 

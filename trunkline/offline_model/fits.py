@@ -8,18 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 from trunkline.offline_model.dates import moment_value
 from trunkline.offline_model.json_values import Json
 from trunkline.offline_model.mention import Kind, Mention
 from trunkline.offline_model.offered import OfferedTool, Parameter
-from trunkline.offline_model.roles import Role
+from trunkline.offline_model.roles import WORDED, Role
 from trunkline.offline_model.timezones import timezone_of
-from trunkline.offline_model.vocabulary import alike
-from trunkline.offline_model.words import stems, word_set
+from trunkline.offline_model.words import word_set
 
-#: Roles that take running text.
-WORDED: Final = frozenset({Role.TEXT, Role.QUERY, Role.TITLE})
 #: What a required parameter gets for the right type alone, and an optional one must exceed.
 REQUIRED_BONUS: Final = 0.3
 OPTIONAL_THRESHOLD: Final = 0.8
@@ -74,6 +72,8 @@ def _email(parameter: Parameter, mention: Mention, tool: OfferedTool, now: datet
 
 
 def _identifier(parameter: Parameter, mention: Mention, tool: OfferedTool, now: datetime) -> Fit | None:
+    if parameter.role is Role.HOST:
+        return Fit(1.5, mention.text) if mention.text[0].isdigit() else None
     if parameter.role is not Role.IDENTIFIER:
         return Fit(0.9, mention.text) if parameter.role in WORDED and parameter.required else None
     entity = parameter.stems - {"id", "number", "code"}
@@ -81,6 +81,14 @@ def _identifier(parameter: Parameter, mention: Mention, tool: OfferedTool, now: 
     prefix = re.match(r"[A-Za-z]+", mention.text)
     related = prefix is not None and any(word.startswith(prefix.group().lower()) for word in entity)
     return Fit(1.5 + named + 0.5 * related, mention.text)
+
+
+def _url(parameter: Parameter, mention: Mention, tool: OfferedTool, now: datetime) -> Fit | None:
+    if parameter.role is Role.HOST:
+        return Fit(1.8, urlsplit(mention.text).hostname)
+    scores = {Role.URL: 2.0, Role.QUERY: 0.4, Role.TEXT: 0.4}
+    score = scores.get(parameter.role)
+    return Fit(score, mention.text) if score is not None else None
 
 
 def _moment(parameter: Parameter, mention: Mention, tool: OfferedTool, now: datetime) -> Fit | None:
@@ -165,6 +173,8 @@ def _proper(parameter: Parameter, mention: Mention, tool: OfferedTool, now: date
             return _timezone(parameter, mention, tool, now)
         case Role.SYMBOL:
             score = 1.6 if mention.text.isupper() and len(mention.text) <= 5 else 0.4
+        case Role.TITLE:
+            score = {"named": 1.2, "called": 1.2, "of": 1.0, "about": 1.0, "": 0.85}.get(preposition, 0.0)
         case Role.CURRENCY:
             score = 0.9 if mention.text.isupper() and len(mention.text) == 3 else 0.0
         case _:
@@ -194,7 +204,8 @@ def _language(parameter: Parameter, mention: Mention, tool: OfferedTool, now: da
 
 
 def _currency(parameter: Parameter, mention: Mention, tool: OfferedTool, now: datetime) -> Fit | None:
-    if parameter.role is not Role.CURRENCY:
+    about_currency = "currenc" in tool.description.lower() and parameter.role is Role.TEXT and parameter.required
+    if parameter.role is not Role.CURRENCY and not about_currency:
         return None
     return _directed(parameter, mention, Fit(1.5, mention.currency))
 
@@ -232,7 +243,7 @@ def _directed(parameter: Parameter, mention: Mention, fit: Fit | None) -> Fit | 
 
 _READERS: Final[dict[Kind, Callable[[Parameter, Mention, OfferedTool, datetime], Fit | None]]] = {
     Kind.EMAIL: _email,
-    Kind.URL: _simple((Role.URL, 2.0), (Role.QUERY, 0.4), (Role.TEXT, 0.4)),
+    Kind.URL: _url,
     Kind.PHONE: _simple((Role.PHONE, 2.0), (Role.RECIPIENT, 1.2)),
     Kind.PATH: _simple((Role.PATH, 2.0), (Role.TEXT, 0.4)),
     Kind.IDENTIFIER: _identifier,
@@ -244,13 +255,3 @@ _READERS: Final[dict[Kind, Callable[[Parameter, Mention, OfferedTool, datetime],
     Kind.QUOTED: _quoted,
     Kind.CONTENT: _content,
 }
-
-
-def content_words(text: str) -> frozenset[str]:
-    """Stems of `text`, for comparing."""
-    return frozenset(stems(text))
-
-
-def related(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Whether any stem of one is like any of the other."""
-    return any(alike(a, b) for a in one for b in other)

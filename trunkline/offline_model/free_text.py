@@ -33,23 +33,51 @@ _MARK_END: Final = (
 
 
 def labelled_text(parameter: Parameter, text: str, others: Iterable[Parameter]) -> str | None:
-    """The value after the parameter's own name: `subject: Hello`, `city = Paris`."""
-    name = r"[\s_-]?".join(re.escape(part) for part in parameter.parts)
-    stops = "|".join(r"[\s_-]?".join(re.escape(p) for p in other.parts) for other in others if other is not parameter)
-    until = rf"(?=\s*[,;]?\s*(?:and\s+)?\b(?:{stops})\s*[=:]|[;\n]|$)" if stops else r"(?=[;\n]|$)"
-    match = re.search(rf"(?<!\w){name}\s*[=:]\s*(?P<value>\S.*?){until}", text, re.IGNORECASE)
-    return match["value"].strip(" \"'“”,.") if match else None
+    """The value after the parameter's own name: `subject: Hello`, `city = Paris`, "with subject Hello and body …"."""
+    name = _spelled(parameter)
+    stops = "|".join(_spelled(other) for other in others if other is not parameter)
+    label = rf"\b(?:{stops})\b" if stops else r"(?!)"
+    match = re.search(
+        rf"(?<!\w){name}\s*[=:]\s*(?P<value>\S.*?)(?=\s*[,;]?\s*(?:and\s+)?{label}\s*[=:]|[;\n]|$)", text, re.IGNORECASE
+    ) or re.search(
+        rf"\b(?:with|and|,)\s+(?:the\s+|a\s+)?{name}\s+(?:of\s+|is\s+|as\s+)?(?P<value>\S.*?)"
+        rf"(?=\s*(?:,|\band\b|\bwith\b)\s*(?:the\s+|a\s+)?{label}|\s*[.!?]?\s*$|[;\n])",
+        text,
+        re.IGNORECASE,
+    )
+    if match is None:
+        return None
+    quoted = _QUOTED.match(match["value"])
+    return quoted["inside"] if quoted else match["value"].strip(" \"'“”,.")
 
 
-def marked_text(parameter: Parameter, text: str) -> str | None:
-    """The value after a word that introduces its kind: "called Sync", "about the viewing"."""
+_QUOTED = re.compile(r"(?P<mark>[\"'])(?P<inside>.+?)(?P=mark)(?!\w)")
+
+
+def _spelled(parameter: Parameter) -> str:
+    return r"[\s_-]?".join(re.escape(part) for part in parameter.parts)
+
+
+def named_text(parameter: Parameter, text: str) -> str | None:
+    """The one word after the parameter's name: "the letter r in the word strawberry"."""
+    match = re.search(rf"(?<!\w){_spelled(parameter)}\s+(?P<value>[\w-]+)", text, re.IGNORECASE)
+    return match["value"] if match and match["value"].lower() not in STOP_WORDS - {"a", "i"} else None
+
+
+def marked_text(parameter: Parameter, text: str, tool_words: Iterable[str] = ()) -> str | None:
+    """The value after a word that introduces its kind: "called Sync", "about the viewing", "from checking to savings"."""
     marks = _MARKS.get(parameter.role)
     if {"artist", "author", "director", "composer", "band"} & set(parameter.parts):
         marks = "by"
+    if parameter.direction is not None and parameter.role in (Role.TEXT, Role.IDENTIFIER):
+        marks = {"from": "from", "to": "to|into"}[parameter.direction]
     if marks is None:
         return None
+    thing = "|".join(re.escape(word) for word in (*tool_words, *parameter.parts) if len(word) > 2) or "(?!)"
     match = re.search(
-        rf"\b(?:{marks})\s+(?:the\s+(?=\S+\s+by\b))?(?P<value>[^,;.!?]+?){_MARK_END}", text, re.IGNORECASE
+        rf"\b(?:{marks})\s+(?:(?:the\s+|a\s+|an\s+)?(?:{thing})s?\s+)?(?P<value>[^,;.!?]+?){_MARK_END}",
+        text,
+        re.IGNORECASE,
     )
     return match["value"].strip(" \"'“”") if match else None
 
@@ -92,7 +120,7 @@ def _place_names(run: str, offset: int) -> list[tuple[str, int, int]]:
 
 
 _NO_PLACES: Final = word_set(
-    "general detail details total short morning afternoon evening night celsius fahrenheit kelvin degrees english metric"
+    "least most once all home work random general detail details total short morning afternoon evening night celsius fahrenheit kelvin degrees english metric"
     " imperial today tomorrow tonight weekend week month year summary brief particular order case fact advance sale rent"
     " dollars euros usd eur time days hours minutes first"
 )
@@ -121,11 +149,19 @@ def object_of(
         elif keep_numbers or not word.text.isdigit():
             runs[-1].append(word)
     runs[0] = _without_verb(runs[0])
-    trimmed = [_trimmed(run, announcers, after) for run, after in zip(runs, announced, strict=True)]
+    heads = [bool(run) and run[-1].plain in _HEAD_ENDS and any(runs[index + 1 :]) for index, run in enumerate(runs)]
+    trimmed = [
+        [] if head else _trimmed(run, announcers, after)
+        for run, after, head in zip(runs, announced, heads, strict=True)
+    ]
     best = max(trimmed, key=len, default=[])
     if not best:
         return None
-    return clause.text[best[0].start - clause.start : best[-1].end - clause.start].strip(" \"'“”")
+    return clause.text[best[0].start - clause.start : best[-1].end - clause.start].strip(" /\"'“”")
+
+
+#: "The details of the movie …": what comes before is not the object.
+_HEAD_ENDS: Final = word_set("of about")
 
 
 def _all_words(clause: Clause) -> list[Word]:

@@ -13,13 +13,13 @@ from typing import Final
 from trunkline.offline_model.choices import chosen_values
 from trunkline.offline_model.clauses import Clause
 from trunkline.offline_model.filling import Filled, Filling, Leaf, Scope
-from trunkline.offline_model.fits import WORDED, fit_mention
+from trunkline.offline_model.fits import fit_mention
 from trunkline.offline_model.free_text import lower_case_places, object_of
 from trunkline.offline_model.json_values import Json
 from trunkline.offline_model.mention import NUMERIC, Kind, Mention
 from trunkline.offline_model.number_fits import fit_number
 from trunkline.offline_model.offered import Parameter
-from trunkline.offline_model.roles import Role
+from trunkline.offline_model.roles import WORDED, Role
 from trunkline.offline_model.schema_check import conforms
 
 #: Fills one object of an array from a part of the clause.

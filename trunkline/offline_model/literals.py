@@ -34,7 +34,7 @@ _PATH = re.compile(
     r"|(?<![\w/.@-])[\w-]+\.(?:txt|csv|json|md|py|pdf|docx?|xlsx?|png|jpe?g|log|ya?ml|toml|html?|xml|sql|sh|js|ts|zip)\b"
 )
 _IDENTIFIER = re.compile(
-    r"(?<![\w-])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|#(?P<hash>\w[\w-]*)"
+    r"(?<![\w-])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|#(?P<hash>\w[\w-]*)"
     r"|(?!\d+-[a-z]+(?!\w))(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)+"
     r"|[A-Za-z][a-z0-9]*_[a-z0-9_]+|[A-Z]{1,5}\d{2,}[A-Z0-9]*|[a-z]{2,}\d+)(?![\w-])"
 )

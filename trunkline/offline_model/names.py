@@ -99,7 +99,7 @@ def _propers(text: str) -> Iterator[Mention]:
         while words and _is_no_name(words[0], begins_sentence(text, start)):
             start += len(words[0]) + 1
             words.pop(0)
-        while words and _is_no_name(words[-1], initial=False):
+        while words and (_is_no_name(words[-1], initial=False)):
             end -= len(words[-1]) + 1
             words.pop()
         name = " ".join(words).rstrip(".,'’&-")
@@ -110,10 +110,11 @@ def _propers(text: str) -> Iterator[Mention]:
 
 
 def _is_no_name(word: str, initial: bool) -> bool:
-    plain = word.lower().rstrip(".,'’")
-    if initial and (plain in CLAUSE_OPENERS or plain.removesuffix("'s") in CLAUSE_OPENERS):
+    """Whether a capitalised word is none; amid a sentence even "Nice" and "Reading" are names."""
+    plain = word.lower().rstrip(".,'’").replace("’", "'")
+    if plain in _NOT_NAMES:
         return True
-    return plain in STOP_WORDS or plain in _NOT_NAMES or plain.replace("’", "'") in STOP_WORDS
+    return initial and (plain in STOP_WORDS or plain in CLAUSE_OPENERS or plain.removesuffix("'s") in CLAUSE_OPENERS)
 
 
 def _mention(kind: Kind, text: str, start: int, end: int, *, value: str = "", code: str = "") -> Mention:

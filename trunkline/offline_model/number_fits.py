@@ -51,12 +51,21 @@ def fit_number(parameter: Parameter, mention: Mention, *, tool: OfferedTool, tex
     value = _value(parameter, mention)
     if bound is None or value is None:
         return None
+    if not parameter.required and not (named or unit or bound > 0.0) and not _sole_of_its_role(parameter, tool):
+        return None
     base = REQUIRED_BONUS if parameter.required else 0.0
     return NumberFit(base + named + (unit or 0.0) + kind + bound - _claimed(parameter, mention, tool), value)
 
 
+def _sole_of_its_role(parameter: Parameter, tool: OfferedTool) -> bool:
+    """Whether what sort of number it is tells the parameter from all others."""
+    return not any(other.role is parameter.role for other in tool.parameters if other is not parameter)
+
+
 def _labelled(parameter: Parameter, mention: Mention, text: str) -> bool:
     """`price=5`, `price: 5`."""
+    if not text[: mention.start].rstrip().endswith(("=", ":")):
+        return False
     name = r"[\s_-]?".join(re.escape(part) for part in parameter.parts)
     return re.search(rf"(?<!\w){name}\s*[=:]\s*$", text[: mention.start], re.IGNORECASE) is not None
 
@@ -179,8 +188,10 @@ def _value(parameter: Parameter, mention: Mention) -> Json:
 
 
 def _is_fraction(parameter: Parameter) -> bool:
-    maximum = parameter.schema.get("maximum")
+    maximum, default = parameter.schema.get("maximum"), parameter.schema.get("default")
     if isinstance(maximum, int | float) and maximum <= 1:
+        return True
+    if isinstance(default, float) and 0 < default < 1:
         return True
     if {"percent", "percentage", "pct"} & set(parameter.parts):
         return False

@@ -59,7 +59,7 @@ _TENS: Final = {
 
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
 _AMOUNT = re.compile(
-    rf"""(?<![\w.{MASK}])(?P<sign>(?<![\w)\]]\s)(?<![\w)\]])[-−](?=[\d.$€£]))?
+    rf"""(?<![\w.{MASK}])(?P<sign>(?<![\d)\]]\s)(?<![\w)\]])[-−](?=[\d.$€£]))?
     (?P<currency>[$€£¥₹]\s?)?(?P<digits>{_DIGITS})
     (?P<scale>\s?(?:thousand|grand|millions?|billion|hundred|dozen)\b|k\b|K\b|M\b|m\b|mm\b|mn\b|bn\b|B\b)?
     (?P<percent>\s?%|\s?percent(?:age)?\b|\s?per\s?cent\b|\s?pct\b)?
@@ -98,7 +98,7 @@ _MIN_AFTER = re.compile(
 )
 _RANGE_GAP = re.compile(r"\s*(?:-|–|—|to|and|through)\s*$", re.IGNORECASE)
 #: A unit may come after a plus ("2+ baths") or behind another number's word ("two 20-sided dice").
-_UNIT_WORD = re.compile(r"(?:\+|\s\d+-[a-z]+)?[\s-]?([^\W\d_]+)")
+_UNIT_WORD = re.compile(rf"(?:\+|\s(?:\d+|{_NUMBER_WORD})-[a-z]+)?[\s-]?([^\W\d_]+)")
 _SCALED = re.compile(r"(k|m|mn|bn|thousand|million|billion)\W*$", re.IGNORECASE)
 _NO_UNIT = frozenset({*_SMALL, *_TENS, "under", "below", "over", "near", "around", "plus", "minus", "times", "divided"})
 _TIME_UNITS = frozenset({"year", "month", "week", "day", "hour", "minut", "second", "min"})

@@ -10,15 +10,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 from trunkline.offline_model.arithmetic import conversion_in, expression_in
-from trunkline.offline_model.clauses import Clause
-from trunkline.offline_model.effects import asks_for_effect, effect_verbs
+from trunkline.offline_model.clauses import Clause, Form
+from trunkline.offline_model.effects import asks_for_effect, decided_verb, effect_verbs
 from trunkline.offline_model.mention import NUMERIC, Kind, Mention
 from trunkline.offline_model.offered import OfferedTool, Parameter
 from trunkline.offline_model.roles import Role
-from trunkline.offline_model.vocabulary import ASKING_VERBS, EMPTY_VERBS, STOP_WORDS, WEAK_NOUNS, alike
+from trunkline.offline_model.vocabulary import ASKING_VERBS, EMPTY_VERBS, STOP_WORDS, SYNONYMS, WEAK_NOUNS, alike
 from trunkline.offline_model.words import Word, stem, stems
 
 #: A clause is about a tool from this score on: about one distinctive word of its name, or two of its description.
@@ -61,6 +61,7 @@ class Profile:
     tool: OfferedTool
     names: dict[str, float]
     others: dict[str, float]
+    leaves: tuple[Parameter, ...]
     effects: frozenset[str]
 
 
@@ -97,16 +98,27 @@ class Catalogue:
 
     def matches(self, clause: Clause, taken: frozenset[int] = frozenset(), *, least: float = THRESHOLD) -> list[Match]:
         """The tools that the words of `clause` not in `taken` are about, the most relevant first."""
-        words = [word for word in clause.words if word.start not in taken]
-        found = [self._match(profile, clause, words, least) for profile in self.profiles]
+        words = [
+            word
+            for word in clause.words
+            if word.start not in taken and (word.stem in self._rarity or word.stem in SYNONYMS)
+        ]
+        decided = decided_verb(clause)
+        found = [
+            self._match(profile, clause, words, least, taken)
+            for profile in self.profiles
+            if decided is None or any(alike(decided.stem, word) for word in (*profile.effects, *profile.others))
+        ]
         return sorted((match for match in found if match), key=lambda match: -match.rank)
 
-    def _match(self, profile: Profile, clause: Clause, words: list[Word], least: float) -> Match | None:
+    def _match(
+        self, profile: Profile, clause: Clause, words: list[Word], least: float, taken: frozenset[int]
+    ) -> Match | None:
         names, named = _matched(profile.names, words, frozenset(), self._rarity)
         others, described = _matched(profile.others, words, named, self._rarity)
-        mentioned = _mention_score(profile.tool, clause, sole=len(profile.tool.parameters) == 1)
+        mentioned = _mention_score(profile.leaves, clause, sole=sum(p.required for p in profile.tool.parameters) == 1)
         lexical = names.raw + min(others.raw, 1.0)
-        alone = mentioned >= THRESHOLD  # a URL for the tool that fetches, a sum for the calculator
+        alone = mentioned >= THRESHOLD and not taken  # a URL for the tool that fetches, a sum for the calculator
         if lexical + mentioned < least or (lexical < min(_WORDS_NEEDED, least) and not alone):
             return None
         if profile.effects and not self._effect_is_asked(profile, clause, names.stems, max(mentioned, others.raw)):
@@ -123,7 +135,8 @@ class Catalogue:
             return False
         nouns = {word for word, weight in profile.names.items() if weight > _WEAK_NAME} - profile.effects
         verb_and_noun_in_one = any(alike(verb.stem, noun) for noun in nouns)
-        return not nouns or bool(nouns & matched) or verb_and_noun_in_one or other >= 0.35
+        money = stem("money") in nouns and any(mention.kind is Kind.MONEY for mention in clause.mentions)
+        return not nouns or money or bool(nouns & matched) or verb_and_noun_in_one or other >= 0.35
 
     def _rarities(self) -> dict[str, float]:
         count = len(self.profiles)
@@ -170,14 +183,15 @@ def _matched(
 
 def _profile(tool: OfferedTool) -> Profile:
     parts = [part.rstrip("0123456789") or part for part in tool.parts]
-    named = [stem(part) for part in parts if part not in STOP_WORDS or part == "do"]
+    named = [stem(part) for part in parts if part not in STOP_WORDS or part == "do"] or [stem(part) for part in parts]
     names = {part: _WEAK_NAME if part in ASKING_VERBS or part in WEAK_NOUNS else _NAME for part in named}
     if names and max(names.values()) < _NAME:
         names = {part: _WEAK_NAME if part in EMPTY_VERBS else 0.9 for part in names}
     if _takes_any_query(tool):
         names = {part: 0.9 if part in ASKING_VERBS - EMPTY_VERBS else weight for part, weight in names.items()}
     others: dict[str, float] = {}
-    for parameter in _leaves(tool.parameters):
+    leaves = tuple(_leaves(tool.parameters))
+    for parameter in leaves:
         for part in parameter.stems - WEAK_NOUNS - ASKING_VERBS:
             others[part] = _PARAMETER
         for value in parameter.enum:
@@ -187,7 +201,7 @@ def _profile(tool: OfferedTool) -> Profile:
     damping = min(1.0, math.sqrt(12 / max(1, len(described))))
     others.update(dict.fromkeys(described, _DESCRIPTION * damping))
     others = {word: weight for word, weight in others.items() if word not in names}
-    return Profile(tool, names, others, effect_verbs(tool))
+    return Profile(tool, names, others, leaves, effect_verbs(tool))
 
 
 @lru_cache(maxsize=1024)
@@ -212,11 +226,10 @@ def _leaves(parameters: Sequence[Parameter]) -> list[Parameter]:
     return found
 
 
-def _mention_score(tool: OfferedTool, clause: Clause, *, sole: bool) -> float:
-    """What the clause's mentions say for `tool`: at most a part of the threshold, but for what only it can take."""
+def _mention_score(leaves: Sequence[Parameter], clause: Clause, *, sole: bool) -> float:
+    """What the clause's mentions say for a tool with these parameters: at most a part of the threshold, but for what only it can take."""
     score = 0.0
     used: list[Mention] = []
-    leaves = _leaves(tool.parameters)
     roles = [parameter.role for parameter in leaves]
     if Role.EXPRESSION in roles and expression_in(clause.text):
         return _TELLING
@@ -247,24 +260,36 @@ def _in_order(profile: Profile, words: list[Word]) -> float:
     return 0.2 if len(places) > 1 and places == sorted(places) else 0.0
 
 
-Fillable = Callable[[Match], bool]
+class Fitness(Protocol):
+    """What filling a tool's parameters gave."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every required parameter has a value or will have one."""
+
+    @property
+    def texts(self) -> tuple[tuple[int, int], ...]:
+        """The parts of the request that became running text: their words ask for nothing."""
 
 
-def choose(clause: Clause, catalogue: Catalogue, fillable: Fillable) -> list[Match]:
+def choose(clause: Clause, catalogue: Catalogue, fit: Callable[[Match], Fitness]) -> list[Match]:
     """The tools that `clause` asks for: the best, then what the words it leaves unexplained ask for, and so on.
 
-    Among tools that are nearly as relevant as the best, one whose required parameters can be filled goes first. A
-    clause that only tells something counts if it fills the tool it is about.
+    Among tools that are nearly as relevant as the best, one whose required parameters can be filled goes first.
     """
     chosen: list[Match] = []
     taken: frozenset[int] = frozenset()
+    if clause.form is Form.TELLS:
+        return chosen
     while matches := [
         match for match in catalogue.matches(clause, taken) if match.tool not in {m.tool for m in chosen}
     ]:
         near = [match for match in matches if match.rank >= 0.6 * matches[0].rank]
-        best = next((match for match in near if fillable(match)), matches[0])
-        if not clause.asks and not fillable(best):
+        best = next((match for match in near if fit(match).complete), matches[0])
+        fitness = fit(best)
+        if clause.form is Form.MAY_ASK and not fitness.complete:
             break
         chosen.append(best)
-        taken |= best.words
+        written = {word.start for word in clause.words if any(low <= word.start < high for low, high in fitness.texts)}
+        taken |= best.words | written
     return chosen

@@ -7,7 +7,7 @@ which tool answered.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, cast
 
 from trunkline.offline_model.json_values import Json, parse
 from trunkline.offline_model.words import word_set
@@ -58,10 +58,27 @@ _ENVELOPE: Final = word_set(
     "outcome status error errors message reason detail details code type kind fields problems tool tool_call_id call_id"
     " retryable hint ok success title violations issues field_errors result value state attempt description msg"
 )
-_PLAIN = re.compile(
-    r"^\W*(?P<kind>error|exception|traceback|rejected|denied|failed|timed[ _]out|timeout|cancell?ed"
-    r"|permission denied|invalid arguments?|validation error|unknown)\b\W*(?P<reason>.*)$",
-    re.IGNORECASE | re.DOTALL,
+#: Failures told in words, the most telling first: what may have happened all the same, then why nothing did.
+_SAYINGS: Final[tuple[tuple[FailureKind, re.Pattern[str]], ...]] = tuple(
+    (kind, re.compile(pattern, re.IGNORECASE))
+    for kind, pattern in cast(
+        tuple[tuple[FailureKind, str], ...],
+        (
+            ("unknown", r"its effect is not known|effect has most likely happened|^\W*unknown\b\W"),
+            ("rejected", r"^\W*(?:rejected|invalid arguments?|validation error)\b|^the arguments (?:do not fit|are no|of )"),
+            ("rejected", r"^there is no tool "),
+            ("denied", r"^\W*(?:denied|permission denied|forbidden)\b|missing permission|^the caller may not "),
+            ("timed_out", r"^\W*(?:timed[ _]out|timeout)\b|did not finish within|deadline of the job passed"),
+            ("cancelled", r"^\W*cancell?ed\b|^the job (?:was cancelled|has ended)"),
+            ("failed", r"^\W*(?:error|failed|failure|traceback|exception)\b\W*(?:$|:|\n)|^[\w.]*(?:Error|Exception)\b(?::|$)"),
+            ("failed", r"^the (?:tool|worker|pool) .*(?:failed|was not run|has no tool|cannot be given|stopped)"),
+        ),
+    )
+)
+_LABEL = re.compile(
+    r"^\W*(?:error|exception|rejected|denied|failed|timed[ _]out|timeout|cancell?ed|permission denied|invalid arguments?"
+    r"|validation error|unknown|the arguments do not fit)\b[\s:.\-]*(?=\S)",
+    re.IGNORECASE,
 )
 _PLAIN_PROBLEM = re.compile(r"(?:^|[\n;])\W*(?P<path>[A-Za-z_][\w.\[\]]*): (?P<reason>[^\n;]+)")
 _UNWRAPPED: Final = ("result", "value", "data", "output", "content", "preview")
@@ -73,13 +90,10 @@ def read_outcome(content: str) -> Outcome:
     if isinstance(value, dict):
         return _of_object(value)
     if isinstance(value, str):
-        match = _PLAIN.match(value)
-        if match:
-            kind = match["kind"].lower()
-            found = _KINDS.get(kind.replace(" ", "_")) or ("rejected" if "invalid" in kind else "failed")
-            found = "denied" if "denied" in kind else "rejected" if "validation" in kind else found
-            reason = match["reason"].strip() or value.strip()
-            return Failed(found, reason, _plain_problems(reason) if found == "rejected" else ())
+        for kind, pattern in _SAYINGS:
+            if pattern.search(value[:2000]):
+                reason = _LABEL.sub("", value, count=1).strip()
+                return Failed(kind, reason, _plain_problems(reason) if kind == "rejected" else ())
     return Succeeded(value)
 
 

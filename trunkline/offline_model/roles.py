@@ -28,6 +28,7 @@ class Role(StrEnum):
     EMAIL = "email"
     RECIPIENT = "recipient"
     URL = "url"
+    HOST = "host"
     PHONE = "phone"
     PATH = "path"
     MOMENT = "moment"
@@ -44,6 +45,9 @@ class Role(StrEnum):
     QUERY = "query"
     TEXT = "text"
 
+
+#: Roles that take running text.
+WORDED: Final = frozenset({Role.TEXT, Role.QUERY, Role.TITLE})
 
 #: Seconds in each unit of time a parameter may be measured in; keys are stems.
 TIME_UNITS: Final = {
@@ -80,6 +84,7 @@ _PERSONS = word_set(
 _STRING_ROLES: Final[tuple[tuple[frozenset[str], Role], ...]] = (
     (frozenset({"email", "mail"}), Role.EMAIL),
     (frozenset({"url", "uri", "link", "href", "website", "webpage"}), Role.URL),
+    (frozenset({"host", "hostname", "domain", "server", "ip"}), Role.HOST),
     (frozenset({"timezone", "tz", "zone"}), Role.TIMEZONE),
     (frozenset({"phone", "tel", "telephone", "mobile", "cell"}), Role.PHONE),
     (frozenset({"currency", "currencies"}), Role.CURRENCY),
@@ -144,7 +149,8 @@ def string_role(parts: tuple[str, ...], description: str, text_format: str) -> R
 
 
 def _worded_role(parts: tuple[str, ...], names: frozenset[str], description: str) -> Role:
-    if names & _RECIPIENTS and not names & _PLACES:
+    last = parts[-1] if parts else ""
+    if last in _RECIPIENTS or (parts[:1] == ("to",) and names & {"address", "name", "user"}):
         return Role.PLACE if _is_travel(description) else Role.RECIPIENT
     if names & {"from"} and _is_travel(description):
         return Role.PLACE

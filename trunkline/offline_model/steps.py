@@ -8,20 +8,20 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from trunkline.offline_model.arguments import fill_arguments
-from trunkline.offline_model.clauses import Clause, Utterance, read_utterance
+from trunkline.offline_model.clauses import Clause, Form, Utterance, read_utterance
 from trunkline.offline_model.conversation import Conversation, PastCall
 from trunkline.offline_model.filling import Filled, Path, Scope
-from trunkline.offline_model.fits import WORDED
 from trunkline.offline_model.free_text import object_of
 from trunkline.offline_model.json_values import Json, canonical
 from trunkline.offline_model.mention import Kind
 from trunkline.offline_model.offered import OfferedTool, Parameter
 from trunkline.offline_model.references import points_at_record
 from trunkline.offline_model.relevance import Catalogue, Match, choose
-from trunkline.offline_model.roles import Role
+from trunkline.offline_model.roles import WORDED, Role
 from trunkline.offline_model.schema_check import conforms
 
 #: The score from which a clause may be about a tool when nothing scores higher: its one noun, shared by other tools.
@@ -56,14 +56,14 @@ def read_steps(conversation: Conversation, catalogue: Catalogue, now: datetime) 
         answered = _answered_steps(conversation, catalogue, now)
         if answered:
             return answered
-    steps: list[Step] = []
+    steps: tuple[Step, ...] = ()
     for whole, least in ((True, None), (False, None), (False, _SECOND_CHANCE)):
-        utterance = _utterance(conversation.request, catalogue, now, whole=whole)
-        steps = _steps(utterance, catalogue, now, least=least)
+        steps = _steps(conversation.request, catalogue, now, whole=whole, least=least)
         if steps:
             break
-    steps = [_like_before(step, conversation) for step in _merged(steps)]
-    return steps or _repeated_steps(conversation, catalogue, now)
+    return [_like_before(step, conversation) for step in _merged(steps)] or _repeated_steps(
+        conversation, catalogue, now
+    )
 
 
 def forced_steps(tool: OfferedTool, conversation: Conversation, catalogue: Catalogue, now: datetime) -> list[Step]:
@@ -79,7 +79,10 @@ def forced_steps(tool: OfferedTool, conversation: Conversation, catalogue: Catal
     return list(_of_filled(tool, fill_arguments(tool, Scope(clause, (), (), names, text, now)), text))
 
 
-def _steps(utterance: Utterance, catalogue: Catalogue, now: datetime, *, least: float | None) -> list[Step]:
+@lru_cache(maxsize=512)
+def _steps(text: str, catalogue: Catalogue, now: datetime, *, whole: bool, least: float | None) -> tuple[Step, ...]:
+    """The steps in `text`. Remembered, because every turn on a request reads it again."""
+    utterance = _utterance(text, catalogue, now, whole=whole)
     chosen = _chosen(utterance, catalogue, now, least)
     steps: list[Step] = []
     for clause, matches in chosen.items():
@@ -88,7 +91,7 @@ def _steps(utterance: Utterance, catalogue: Catalogue, now: datetime, *, least: 
             steps.extend(_of_filled(match.tool, fill_arguments(match.tool, scope), clause.text))
         if not matches:
             steps.extend(_detail_steps(clause, catalogue))
-    return _completed_from_each_other(steps)
+    return tuple(_completed_from_each_other(steps))
 
 
 def _detail_steps(clause: Clause, catalogue: Catalogue) -> Iterator[Step]:
@@ -110,13 +113,19 @@ def _chosen(
     for clause in utterance.clauses:
         others = tuple(other for other in utterance.clauses if other is not clause)
 
-        def fillable(match: Match, clause: Clause = clause, others: tuple[Clause, ...] = others) -> bool:
-            filled = fill_arguments(match.tool, Scope(clause, others, (), match.name_words, utterance.text, now))
-            return set(filled.missing) <= filled.references
+        fits: dict[str, Filled] = {}
+
+        def fit(
+            match: Match, clause: Clause = clause, others: tuple[Clause, ...] = others, fits: dict[str, Filled] = fits
+        ) -> Filled:
+            if match.tool.name not in fits:
+                scope = Scope(clause, others, (), match.name_words, utterance.text, now)
+                fits[match.tool.name] = fill_arguments(match.tool, scope, several=False)
+            return fits[match.tool.name]
 
         if least is None:
-            chosen[clause] = choose(clause, catalogue, fillable)
-        elif clause.asks:
+            chosen[clause] = choose(clause, catalogue, fit)
+        elif clause.form is Form.ASKS:
             chosen[clause] = catalogue.matches(clause, least=least)[:1]
     return chosen
 
@@ -157,7 +166,7 @@ def _completed_from_each_other(steps: list[Step]) -> list[Step]:
     return completed
 
 
-def _merged(steps: list[Step]) -> list[Step]:
+def _merged(steps: Sequence[Step]) -> list[Step]:
     """One step for what two clauses say about the same call, and none twice."""
     merged: list[Step] = []
     for step in steps:
@@ -219,7 +228,7 @@ def _like_before(step: Step, conversation: Conversation) -> Step:
 
 
 def _asked_steps(text: str, catalogue: Catalogue, now: datetime) -> list[Step]:
-    return _merged(_steps(_utterance(text, catalogue, now, whole=True), catalogue, now, least=None))
+    return _merged(_steps(text, catalogue, now, whole=True, least=None))
 
 
 def _repeated_steps(conversation: Conversation, catalogue: Catalogue, now: datetime) -> list[Step]:
@@ -256,6 +265,6 @@ def _whole_clause(utterance: Utterance) -> Clause:
         end=len(utterance.text),
         words=tuple(word for clause in clauses for word in clause.words),
         mentions=utterance.mentions,
-        asks=any(clause.asks for clause in clauses),
+        form=Form.ASKS,
         conditional=any(clause.conditional for clause in clauses),
     )

@@ -3,6 +3,7 @@
 Everything here is data that bridges how people ask and how tools are named. It must not name any particular tool.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from trunkline.offline_model.words import stem, stem_set, word_set
@@ -77,6 +78,9 @@ appointment meeting event calendar
 reminder remind
 note memo
 task todo to-do
+update change modify edit set mark
+docs documentation manual
+run execute
 cancel call_off abort
 summarize summary summarise shorten tldr gist
 translate translation say
@@ -183,6 +187,11 @@ MILD_VERBS: Final = stem_set(
     "add start stop log execute order record call print text rotate share truncate sign open close"
 )
 
+#: Verbs of effect that no tool can be asked for by other words: who wants to buy does not want to look.
+DECIDED_VERBS: Final = stem_set(
+    "delete remove cancel pay buy purchase transfer sell erase refund schedule book reserve"
+)
+
 #: Verbs that carry a noun which is the real verb: `send_email` is asked for by "email", `place_order` by "order".
 CARRIER_VERBS: Final = stem_set("send create make place schedule book write set post submit add do run perform")
 
@@ -205,7 +214,8 @@ CLAUSE_OPENERS: Final = word_set("""
     convert translate search look check list fetch compare explain summarize summarise schedule book send email message
     notify delete remove create update cancel add multiply divide subtract roll reverse flip set turn remind play
     order buy write read open save count generate estimate define describe draw pick choose make tweet post call text
-    print lookup download upload start stop can could would will should is are do does
+    print lookup download upload start stop encrypt decrypt encode decode hash sort split mark ping execute recommend
+    suggest spell invite reserve run can could would will should is are do does
     """)
 
 #: Words that mean yes or no after a parameter's name.
@@ -246,6 +256,7 @@ ENUM_ALIASES: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+@lru_cache(maxsize=65536)
 def alike(one: str, other: str) -> float:
     """How well two stems match: 1 for the same, 0.8 for synonyms, 0 otherwise."""
     if one == other:
