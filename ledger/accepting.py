@@ -105,7 +105,7 @@ def accept(
         job.timeout_ms or _ms(rules.default_timeout),
         int(job.if_busy == "wait"),
         idempotency_digest(tenant, idempotency_key) if idempotency_key else "",
-        hashlib.sha256(job.model_dump_json(exclude={"idempotency_key", "traceparent"}).encode()).hexdigest(),
+        body_digest(job),
         job.reply_to.queue if job.reply_to else "",
         job.reply_to.actor if job.reply_to else "",
         _ms(rules.job_retention),
@@ -158,6 +158,12 @@ def encoded_messages(messages: Sequence[Message]) -> list[bytes]:
 def idempotency_digest(tenant: str, key: str) -> str:
     """What an idempotency key is kept under: its scope is the tenant."""
     return hashlib.sha256(json.dumps([tenant, key]).encode()).hexdigest()
+
+
+def body_digest(job: ChatJob) -> str:
+    """What tells a job that is handed in again from another one under the same key; the same in every process."""
+    body = job.model_dump(exclude={"idempotency_key", "traceparent"})
+    return hashlib.sha256(json.dumps(body, sort_keys=True, default=sorted).encode()).hexdigest()  # sets have no order
 
 
 def _ms(duration: timedelta) -> int:

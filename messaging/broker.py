@@ -118,8 +118,6 @@ class TrunklineBroker(RedisBroker):
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         """A consumer for the stock `dramatiq` command; see `BlockingConsumer`."""
-        with closed_when_away():
-            self.life.start([queue_name])
         return BlockingConsumer(self, queue_name, prefetch=prefetch, timeout=timedelta(milliseconds=timeout))
 
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:

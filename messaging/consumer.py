@@ -112,6 +112,7 @@ class BlockingConsumer(Consumer):
         self.prefetch = prefetch
         self._wait_s = min(timeout, LONGEST_WAIT, timedelta(milliseconds=broker.heartbeat_timeout) / 2).total_seconds()
         self._fetched: deque[Delivery] = deque()
+        self._registered = False
         self._must_reconcile = True  # this process may have fetched through a connection that broke
 
     @property
@@ -206,6 +207,9 @@ class BlockingConsumer(Consumer):
             time.sleep(_NO_ROOM_PAUSE_S)
             return False
         life, runner, queue = self.broker.life, self.broker.runner, self.queue_name
+        if not self._registered:
+            life.start([queue])
+            self._registered = True
         worker = life.worker
         if self._must_reconcile or queue in life.leaking:
             runner.run(queue_commands.reconcile(worker, queue, life.held_ids(queue)))

@@ -24,32 +24,25 @@ _DYING_S: Final = 0.5
 """How long a holder that lives is waited for: it may just be ending."""
 
 
-def make_private(folder: Path, *, setting: str = "TRUNKLINE_DATA_DIR") -> None:
-    """Makes the folder, and its parents, if they are missing; nobody but its owner may look into it then.
+def make_private(folder: Path) -> None:
+    """Makes a folder that is ours alone, if it is missing; nobody but its owner may look into it then.
 
-    A folder that is there, open to others and has files in it is left as it is: somebody may have named their home.
-
-    Args:
-        folder: Where.
-        setting: What to set to have another one, for the message.
+    The folder above it is made private too if it is missing, and left as it is if not: somebody may have named their
+    home.
 
     Raises:
-        DataFolderUnsafe: It belongs to another user, is no folder, or is such an open one.
+        DataFolderUnsafe: It belongs to another user, is no folder, or cannot be made.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.stat()
-        if status.st_uid != os.geteuid():
-            raise DataFolderUnsafe(f"{folder} belongs to another user; set {setting} to a folder of your own")
-        if status.st_mode & 0o077:
-            if any(folder.iterdir()):
-                raise DataFolderUnsafe(
-                    f"{folder} has files in it and is open to other users; run `chmod 700` on it, "
-                    f"or set {setting} to a folder that does not exist yet"
-                )
-            folder.chmod(0o700)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_uid != os.geteuid():
+            raise DataFolderUnsafe(f"{folder} belongs to another user; set TRUNKLINE_DATA_DIR to a folder of your own")
+        folder.chmod(0o700)
     except OSError as error:
-        raise DataFolderUnsafe(f"cannot use the folder {folder} ({setting}): {error.strerror}") from error
+        raise DataFolderUnsafe(
+            f"cannot use the folder {folder}: {error.strerror}; set TRUNKLINE_DATA_DIR to another one"
+        ) from error
 
 
 def write_private(file: Path, text: str) -> None:

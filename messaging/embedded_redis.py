@@ -40,6 +40,7 @@ __all__ = ["EmbeddedRedis", "find_server_binary"]
 _LONGEST_SOCKET_PATH: Final = 103
 """Bytes, without the final zero: `sun_path` has 104 on macOS and 108 on Linux."""
 
+_FOLDER: Final = "redis"
 _SOCKET_FILE: Final = "redis.sock"
 _LOOPBACK_FILE: Final = "loopback.json"
 _LOG_FILE: Final = "redis.log"
@@ -53,10 +54,10 @@ _STOP_PATIENCE: Final = timedelta(seconds=30)
 
 
 class EmbeddedRedis:
-    """One Redis server on one data folder, started and stopped by this process. Also a context manager.
+    """One Redis server on one folder, started and stopped by this process. Also a context manager.
 
     Args:
-        data_dir: Its folder. Made if it is missing; private to this user.
+        data_dir: Where it has a folder `redis` of its own, private to this user. Others may keep files beside it.
         runtime_dir: Where other processes look for the file that says where it is. Default: the data folder.
         port: None listens on a Unix socket, or a loopback port if the folder's path is too long for one. 0 is a free
             loopback port, another number that port. The port and its password are kept in the folder, so that a
@@ -76,11 +77,12 @@ class EmbeddedRedis:
         way: Way | None = None,
     ) -> None:
         self.data_dir = data_dir.absolute()
+        self.folder = self.data_dir / _FOLDER
         self.runtime_dir = (runtime_dir or data_dir).absolute()
         self._wanted_port = port
         self._fsync = fsync
         self._way: Way = way or way_of_this_platform()
-        self._lock = FolderLock(self.data_dir)
+        self._lock = FolderLock(self.folder)
         self._process: subprocess.Popen[bytes] | None = None
         self._server_pid: int | None = None
         self._started_by: int | None = None
@@ -138,11 +140,11 @@ class EmbeddedRedis:
         if threading.current_thread() is not threading.main_thread():
             raise EmbeddedRedisError("the embedded Redis can be started from the main thread only: it ends with it")
         binary = find_server_binary()
-        make_private(self.data_dir)
+        make_private(self.folder)
         self._lock.acquire(patience=_STOP_PATIENCE)
         try:
             self._started_by = os.getpid()
-            endpoint = _Endpoint.choose(self.data_dir, wanted_port=self._wanted_port)
+            endpoint = _Endpoint.choose(self.folder, wanted_port=self._wanted_port)
             self._process = self._launch(binary, endpoint)
             self._server_pid = self._wait_until_it_answers(endpoint.url)
             self._url = endpoint.url
@@ -172,13 +174,13 @@ class EmbeddedRedis:
         self._lock.release()
 
     def _launch(self, binary: Path, endpoint: "_Endpoint") -> subprocess.Popen[bytes]:
-        log = self.data_dir / _LOG_FILE
+        log = self.folder / _LOG_FILE
         if log.exists():
-            log.replace(self.data_dir / _PREVIOUS_LOG_FILE)
+            log.replace(self.folder / _PREVIOUS_LOG_FILE)
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as stream:
             process = subprocess.Popen(  # noqa: S603 - our own command, no shell
                 guarded_command([str(binary), "-"], parent=os.getpid(), way=self._way),
-                cwd=self.data_dir,
+                cwd=self.folder,
                 stdin=subprocess.PIPE,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
@@ -189,7 +191,7 @@ class EmbeddedRedis:
             raise AssertionError("it was asked for")
         # By standard input, since a command line can be seen by everybody on this machine.
         with contextlib.suppress(BrokenPipeError), process.stdin as stdin:  # if it stopped at once, its log says why
-            stdin.write(_configuration(self.data_dir, fsync=self._fsync, endpoint=endpoint))
+            stdin.write(_configuration(self.folder, fsync=self._fsync, endpoint=endpoint))
         return process
 
     def _wait_until_it_answers(self, url: str) -> int:
@@ -209,11 +211,11 @@ class EmbeddedRedis:
                     reason = f"its server did not answer: {error}"
                 time.sleep(_LOOK_AGAIN_S)
         raise EmbeddedRedisError(
-            f"the embedded Redis on {self.data_dir} did not start: {reason}; it wrote:\n{self._log_tail()}"
+            f"the embedded Redis on {self.folder} did not start: {reason}; it wrote:\n{self._log_tail()}"
         )
 
     def _log_tail(self) -> str:
-        lines = (self.data_dir / _LOG_FILE).read_text("utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        lines = (self.folder / _LOG_FILE).read_text("utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:]
         return redact("\n".join(f"  | {line}" for line in lines)) or "  | nothing"
 
 
@@ -253,22 +255,22 @@ class _Endpoint:
     options: Mapping[str, str]
 
     @staticmethod
-    def choose(data_dir: Path, *, wanted_port: int | None) -> "_Endpoint":
-        socket_path = data_dir / _SOCKET_FILE
+    def choose(folder: Path, *, wanted_port: int | None) -> "_Endpoint":
+        socket_path = folder / _SOCKET_FILE
         if wanted_port is None and len(os.fsencode(socket_path)) <= _LONGEST_SOCKET_PATH:
             options = {"port": "0", "unixsocket": str(socket_path), "unixsocketperm": "700"}
             return _Endpoint(f"unix://{quote(str(socket_path))}?db=0", options)
-        kept = _kept_loopback(data_dir)
+        kept = _kept_loopback(folder)
         password = kept.password if kept else secrets.token_urlsafe(32)
         port = wanted_port or _free_port(preferred=kept.port if kept else 0)
-        write_private(data_dir / _LOOPBACK_FILE, _Loopback(port=port, password=password).model_dump_json() + "\n")
+        write_private(folder / _LOOPBACK_FILE, _Loopback(port=port, password=password).model_dump_json() + "\n")
         options = {"port": str(port), "bind": "127.0.0.1", "requirepass": password}
         return _Endpoint(f"redis://:{quote(password)}@127.0.0.1:{port}/0", options)
 
 
-def _kept_loopback(data_dir: Path) -> _Loopback | None:
+def _kept_loopback(folder: Path) -> _Loopback | None:
     try:
-        return _Loopback.model_validate_json((data_dir / _LOOPBACK_FILE).read_bytes())
+        return _Loopback.model_validate_json((folder / _LOOPBACK_FILE).read_bytes())
     except (OSError, ValidationError):
         return None
 
@@ -282,9 +284,9 @@ def _free_port(*, preferred: int) -> int:
     raise EmbeddedRedisError("there is no free port on 127.0.0.1 for the embedded Redis")
 
 
-def _configuration(data_dir: Path, *, fsync: str, endpoint: _Endpoint) -> bytes:
+def _configuration(folder: Path, *, fsync: str, endpoint: _Endpoint) -> bytes:
     options = {
-        "dir": str(data_dir),
+        "dir": str(folder),
         "daemonize": "no",
         "databases": "16",
         "appendonly": "yes",

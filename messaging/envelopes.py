@@ -70,5 +70,12 @@ async def _somebody_reads(version: int, queue: str, runner: AsyncCommandRunner) 
 
 
 def living_workers() -> Command[list[dict[str, Any]]]:
-    """What the living workers said of themselves when they registered."""
-    return Command(load_script("messaging", "living_workers"), (), lambda answer: [json.loads(one) for one in answer])
+    """What the living workers said of themselves; with `held`, the number of messages they hold, and `silent_ms`."""
+
+    def decode(answer: list[Any]) -> list[dict[str, Any]]:
+        return [
+            {**json.loads(answer[i]), "held": answer[i + 1], "silent_ms": answer[i + 2]}
+            for i in range(0, len(answer), 3)
+        ]
+
+    return Command(load_script("messaging", "living_workers"), (), decode)

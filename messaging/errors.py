@@ -9,7 +9,7 @@ MessagingError
     ├── RedisFull               Redis has reached its maxmemory
     └── EmbeddedRedisError      the embedded Redis did not start
         ├── DataFolderInUse     another process has one on the same folder
-        ├── DataFolderUnsafe    its folder cannot be made private
+        ├── DataFolderUnsafe    its folder cannot be used, or not kept private
         └── RedisServerMissing  there is no server binary on this machine
 """
 
@@ -101,7 +101,7 @@ class DataFolderInUse(EmbeddedRedisError):
 
 
 class DataFolderUnsafe(EmbeddedRedisError):
-    """The folder belongs to somebody else, or holds files of others and is open to them."""
+    """The folder belongs to somebody else, or cannot be made, written or locked."""
 
 
 class RedisServerMissing(EmbeddedRedisError):

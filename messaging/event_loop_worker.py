@@ -73,6 +73,7 @@ class EventLoopWorker:
         stop_timeout: timedelta = DEFAULT_STOP_TIMEOUT,
     ) -> None:
         self._broker = broker
+        broker.worker_info["slots"] = slots
         self._client = client
         self._runner = runner
         self._queues = sorted(queues if queues is not None else broker.get_declared_queues())

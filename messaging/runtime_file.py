@@ -4,6 +4,7 @@ It has the server's URL, with its password if it has one, so it is private. It c
 reads it checks what it says. This module knows nothing of how the server is started.
 """
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from messaging.data_folder import make_private, process_exists, write_private
+from messaging.data_folder import process_exists, write_private
+from messaging.errors import DataFolderUnsafe
 
 __all__ = ["RunningServer", "find_running", "publish", "withdraw"]
 
@@ -37,11 +39,16 @@ def publish(runtime_dir: Path, *, url: str, pid: int) -> None:
     """Writes the file, over one that is there.
 
     Raises:
-        DataFolderUnsafe: The folder cannot be made private.
+        DataFolderUnsafe: It cannot be written there.
     """
-    make_private(runtime_dir, setting="TRUNKLINE_RUNTIME_DIR")
     server = RunningServer(url=url, pid=pid, started_at=datetime.now(UTC))
-    write_private(runtime_dir / _FILE, server.model_dump_json() + "\n")
+    try:
+        runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(runtime_dir / _FILE, server.model_dump_json() + "\n")
+    except OSError as error:
+        raise DataFolderUnsafe(
+            f"cannot write to {runtime_dir}: {error.strerror}; set TRUNKLINE_RUNTIME_DIR to another folder"
+        ) from error
 
 
 def withdraw(runtime_dir: Path, *, pid: int) -> None:
@@ -76,6 +83,10 @@ def find_running(runtime_dir: Path) -> str | None:
 
 def _read(runtime_dir: Path) -> RunningServer | None:
     try:
-        return RunningServer.model_validate_json((runtime_dir / _FILE).read_bytes())
-    except (OSError, ValidationError):  # absent, not for us, or not written by us
+        with (runtime_dir / _FILE).open("rb") as file:
+            status = os.fstat(file.fileno())
+            if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+                return None  # in a folder that is open to others, they may have put it there
+            return RunningServer.model_validate_json(file.read())
+    except (OSError, ValidationError):  # absent, or not written by us
         return None

@@ -7,6 +7,7 @@ subclassing; `load_settings` reads any of them and explains what does not fit.
 import os
 import re
 import sys
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -28,10 +29,14 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def _default_data_dir() -> Path:
+    try:
+        home = Path.home()
+    except RuntimeError:  # a container's made-up user has none
+        return Path(tempfile.gettempdir()) / f"trunkline-{os.getuid()}"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "trunkline"
-    home_of_data = os.environ.get("XDG_DATA_HOME", "")
-    return (Path(home_of_data) if Path(home_of_data).is_absolute() else Path.home() / ".local" / "share") / "trunkline"
+        return home / "Library" / "Application Support" / "trunkline"
+    home_of_data = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return (home_of_data if home_of_data.is_absolute() else home / ".local" / "share") / "trunkline"
 
 
 def _checked_url(url: SecretStr | None) -> SecretStr | None:
@@ -63,7 +68,7 @@ class DeploymentSettings(BaseSettings):
     )
     """Which of several Redis servers new jobs belong to; a part of their ids."""
     data_dir: _Folder = Field(default_factory=_default_data_dir)
-    """The embedded Redis keeps its data there."""
+    """The embedded Redis keeps its data there, in a folder of its own, and pools may keep theirs."""
     runtime_dir: _Folder = Field(default_factory=lambda settings: settings["data_dir"])
     """Processes of one machine find the embedded Redis there. Default: the data folder."""
     heartbeat_timeout: Duration = Field(timedelta(seconds=5), ge=timedelta(milliseconds=100))

@@ -16,7 +16,10 @@ class JobRefused(TrunklineError):
     """The job was not accepted."""
 
     def __init__(self, code: str, reason: str) -> None:
-        """Takes a stable code for programs (see `ledger.accepting.Refused`; and `invalid`) and the reason for people."""
+        """Takes a stable code for programs (see `ledger.accepting.Refused`;
+
+        and `invalid`) and the reason for people.
+        """
         super().__init__(reason)
         self.code = code
 

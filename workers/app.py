@@ -56,7 +56,7 @@ class WorkerActors:
         self._registry = registry
         self._runner = runner
         self._performer: CallPerformer | None = None
-        pools = registry.pools()
+        pools = served_pools(settings, registry)
         dramatiq.actor(actor_name="perform_tool_call", queue_name=pools[0], broker=broker)(self.perform_tool_call)
         for pool in pools[1:]:
             broker.declare_queue(pool)
@@ -89,10 +89,15 @@ class WorkerActors:
                 self._broker.life.round_due_in(delay)
 
 
+def served_pools(settings: WorkerSettings, registry: ToolRegistry) -> tuple[str, ...]:
+    """The pools that this process serves: those of its settings, also where its modules have tools of others."""
+    return registry.pools() if settings.pools is None else tuple(sorted(set(settings.pools)))
+
+
 def build_broker(
     settings: WorkerSettings, registry: ToolRegistry, *, middleware: tuple[Middleware, ...] = ()
 ) -> TrunklineBroker:
-    """The broker of a worker process, without actors; while its worker lives, it publishes the tools of `registry`."""
+    """The broker of a worker process, without actors; while its worker lives, it publishes the tools of its pools."""
     broker = TrunklineBroker(
         blocking_client(settings),
         namespace=settings.namespace,
@@ -100,7 +105,9 @@ def build_broker(
         heartbeat_timeout=settings.heartbeat_timeout,
         dead_letter_notice=DEAD_LETTER_NOTICE,
     )
-    specifications = [tool.specification for pool in registry.pools() for tool in registry.for_pool(pool)]
+    specifications = [
+        tool.specification for pool in served_pools(settings, registry) for tool in registry.for_pool(pool)
+    ]
     broker.worker_info = {
         "role": "worker",
         "reads": SCHEMA_VERSION,

@@ -128,7 +128,18 @@ def _context(attempt: Attempt) -> ToolContext:
 async def _run_async(
     function: Callable[..., Any], arguments: dict[str, Any], is_generator: bool, report: "_ProgressReporter"
 ) -> Any:
-    return await drain_async(function(**arguments), report) if is_generator else await function(**arguments)
+    try:
+        return await drain_async(function(**arguments), report) if is_generator else await function(**arguments)
+    except (Exception, GeneratorExit):
+        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise RuntimeError("the tool raised CancelledError") from error  # its own: nobody has cancelled it
+    except BaseException as error:
+        # SystemExit or KeyboardInterrupt of a tool would end the loop, and the worker with it.
+        raise RuntimeError(f"the tool raised {type(error).__name__}: {error}") from error
 
 
 def _run_sync(

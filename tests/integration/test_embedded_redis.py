@@ -70,7 +70,7 @@ def first_line(process: "subprocess.Popen[str]") -> list[str]:
 
 
 def append_only_file(folder: Path) -> Path:
-    (file,) = (folder / "appendonlydir").glob("*.incr.aof")
+    (file,) = (folder / "redis" / "appendonlydir").glob("*.incr.aof")
     return file
 
 
@@ -168,7 +168,7 @@ def test_it_stops_the_server_whichever_way_guards_it(tmp_path: Path, way: Way) -
         assert client.ping()
     with pytest.raises(redis.ConnectionError):
         client.ping()
-    assert "bye bye" in (tmp_path / "data" / "redis.log").read_text()  # it was not killed
+    assert "bye bye" in (tmp_path / "data" / "redis" / "redis.log").read_text()  # it was not killed
 
 
 def test_ctrl_c_does_not_reach_the_server(tmp_path: Path) -> None:
@@ -249,22 +249,33 @@ def test_a_port_that_is_taken_by_now_is_replaced(tmp_path: Path) -> None:
         assert server.url != url
 
 
-def test_its_folder_is_private(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir(mode=0o755)
-    with EmbeddedRedis(folder):
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        for file in folder.iterdir():
-            assert not stat.S_IMODE(file.stat().st_mode) & 0o077 or file.is_dir(), file
+def test_its_folder_is_private_and_what_is_beside_it_is_left_alone(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    (home / "letters.txt").touch(mode=0o644)
+    with EmbeddedRedis(home) as server:
+        assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(home.stat().st_mode) == 0o755
+    assert stat.S_IMODE((home / "letters.txt").stat().st_mode) == 0o644
 
 
-def test_a_folder_that_holds_other_files_is_not_taken_over(tmp_path: Path) -> None:
-    folder = tmp_path / "home"
-    folder.mkdir(mode=0o755)
-    (folder / "letters.txt").write_text("…")
-    with pytest.raises(DataFolderUnsafe, match="chmod 700"):
-        EmbeddedRedis(folder).start()
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+def test_a_data_folder_that_it_makes_is_private_as_a_whole(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path / "new"):
+        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_next_step(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataFolderUnsafe, match=r"file/redis: .+; set TRUNKLINE_DATA_DIR"):
+        EmbeddedRedis(tmp_path / "file").start()
+
+
+def test_a_runtime_file_that_others_can_read_or_write_is_not_believed(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path / "data", runtime_dir=tmp_path / "run"):
+        (file,) = (tmp_path / "run").iterdir()
+        assert find_running(tmp_path / "run") is not None
+        file.chmod(0o622)
+        assert find_running(tmp_path / "run") is None
 
 
 def test_a_folder_with_any_name_works(tmp_path: Path) -> None:

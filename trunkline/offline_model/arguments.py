@@ -16,7 +16,14 @@ from trunkline.offline_model.choices import chosen_values, preferred, yes_or_no
 from trunkline.offline_model.clauses import Clause
 from trunkline.offline_model.filling import Filled, Filling, Leaf, Scope
 from trunkline.offline_model.fits import OPTIONAL_THRESHOLD, REQUIRED_BONUS, fit_mention
-from trunkline.offline_model.free_text import labelled_text, lower_case_places, marked_text, named_text, object_of
+from trunkline.offline_model.free_text import (
+    bare_place,
+    labelled_text,
+    lower_case_places,
+    marked_text,
+    named_text,
+    object_of,
+)
 from trunkline.offline_model.json_values import Json, plain_number
 from trunkline.offline_model.lists import fill_lists, variants
 from trunkline.offline_model.mention import NUMERIC, Kind, Mention
@@ -228,6 +235,9 @@ def _fill_special(filling: Filling) -> None:
     for leaf in filling.open_leaves(Role.PLACE):
         for place in lower_case_places(clause, filling.used_spans(), leaf.parameter.direction)[:1]:
             filling.put(leaf, place[0], (place[1], place[2]))
+        bare = bare_place(clause, names=filling.scope.names) if leaf.required else None
+        if bare is not None:
+            filling.put(leaf, bare, _span(clause, bare))
 
 
 def _fill_marked(filling: Filling) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 from trunkline.offline_model.json_values import Json
 from trunkline.offline_model.mention import NUMERIC, Mention
 from trunkline.offline_model.offered import Parameter
+from trunkline.offline_model.roles import TIME_UNITS
 from trunkline.offline_model.vocabulary import ENUM_ALIASES, NO_WORDS, STOP_WORDS, YES_WORDS, alike
 from trunkline.offline_model.words import Word, name_parts, split_words, stem, stem_set, word_set
 
@@ -33,7 +34,8 @@ class Choice:
 
 def chosen_values(parameter: Parameter, words: Sequence[Word], mentions: Sequence[Mention]) -> list[Choice]:
     """The values of `parameter`'s enum that the words name, in the order of the text."""
-    plain = [word for word in words if " " not in word.text]
+    units = [(m.end, m.unit_end) for m in mentions if m.kind in NUMERIC and m.unit and m.unit[0] in TIME_UNITS]
+    plain = [w for w in words if " " not in w.text and not any(low <= w.start < high for low, high in units)]
     found: list[Choice] = []
     for value in sorted(parameter.enum, key=lambda value: -len(str(value))):
         if isinstance(value, str):

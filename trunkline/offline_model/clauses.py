@@ -30,8 +30,8 @@ _RESULT = re.compile(
 )
 _CONDITION = re.compile(r"\s*(?:please\s+)?(?:if|when|whenever|unless|in case|should)\b(?!.*\?)", re.IGNORECASE)
 _WISH = re.compile(
-    r"\b(?:want|need|(?:would|['’]d) (?:like|love)|looking for|wonder|curious|interested|help|planning|trying to|remind|please"
-    r"|wish)\b",
+    r"\b(?:want|need|(?:would|['’]d) (?:like|love)|looking for|wonder|curious|interested|help|planning|trying to"
+    r"|remind|please|wish)\b",
     re.IGNORECASE,
 )
 _PERSONS: Final = word_set(
@@ -126,6 +126,8 @@ def read_utterance(text: str, *, now: datetime, tool_words: Mapping[str, frozens
             about another tool may begin.
         whole: Whether what follows a colon is content, so that it is not split into clauses.
     """
+    if text.isupper() and " " in text:
+        text = text.lower() if len(text.lower()) == len(text) else text
     mentions = read_mentions(text, now)
     if not whole:
         mentions = tuple(m for m in mentions if not (m.kind is Kind.CONTENT and text[: m.start].rstrip().endswith(":")))

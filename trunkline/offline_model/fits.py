@@ -67,13 +67,17 @@ def _email(parameter: Parameter, mention: Mention, tool: OfferedTool, now: datet
         return _directed(parameter, mention, Fit(2.0, mention.text))
     if parameter.role is Role.RECIPIENT:
         return Fit(1.8, mention.text)
+    if parameter.role is Role.PERSON and "name" not in parameter.parts:
+        return Fit(0.9, mention.text) if not any(p.role is Role.EMAIL for p in tool.parameters) else None
     fits = "email" in parameter.description.lower() or "e-mail" in parameter.description.lower()
     return Fit(1.0, mention.text) if fits else None
 
 
 def _identifier(parameter: Parameter, mention: Mention, tool: OfferedTool, now: datetime) -> Fit | None:
+    if mention.text.lower() in tool.parts:
+        return None
     if parameter.role is Role.HOST:
-        return Fit(1.5, mention.text) if mention.text[0].isdigit() else None
+        return Fit(1.5, mention.text)
     if parameter.role is not Role.IDENTIFIER:
         return Fit(0.9, mention.text) if parameter.role in WORDED and parameter.required else None
     entity = parameter.stems - {"id", "number", "code"}
@@ -205,6 +209,7 @@ def _language(parameter: Parameter, mention: Mention, tool: OfferedTool, now: da
 
 def _currency(parameter: Parameter, mention: Mention, tool: OfferedTool, now: datetime) -> Fit | None:
     about_currency = "currenc" in tool.description.lower() and parameter.role is Role.TEXT and parameter.required
+    about_currency = about_currency and not any(other.role is Role.CURRENCY for other in tool.parameters)
     if parameter.role is not Role.CURRENCY and not about_currency:
         return None
     return _directed(parameter, mention, Fit(1.5, mention.currency))

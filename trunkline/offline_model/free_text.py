@@ -6,6 +6,7 @@ know other parameters than the one it is asked about.
 
 import re
 from collections.abc import Iterable
+from itertools import takewhile
 from typing import Final
 
 from trunkline.offline_model.clauses import LITERAL, Clause
@@ -65,7 +66,7 @@ def named_text(parameter: Parameter, text: str) -> str | None:
 
 
 def marked_text(parameter: Parameter, text: str, tool_words: Iterable[str] = ()) -> str | None:
-    """The value after a word that introduces its kind: "called Sync", "about the viewing", "from checking to savings"."""
+    """The value after a word that introduces its kind: "called Sync", "about the viewing", "from checking"."""
     marks = _MARKS.get(parameter.role)
     if {"artist", "author", "director", "composer", "band"} & set(parameter.parts):
         marks = "by"
@@ -98,31 +99,40 @@ def lower_case_places(clause: Clause, used: Spans, direction: str | None = None)
     return []
 
 
+def bare_place(clause: Clause, *, names: frozenset[int]) -> str | None:
+    """The place in a request of two or three words: "weather paris"."""
+    words = _all_words(clause)
+    rest = [word for word in words if word.start not in names]
+    if not names or len(words) > 3 or not 1 <= len(rest) <= 2 or "?" in clause.text or clause.mentions:
+        return None
+    adjacent = rest[-1].start - rest[0].end == 1 if len(rest) == 2 else True
+    return " ".join(word.text for word in rest) if adjacent and all(_may_name_place(w.text) for w in rest) else None
+
+
 def _place_names(run: str, offset: int) -> list[tuple[str, int, int]]:
+    """The names in "paris, rome and oslo", up to the first word that is no part of one."""
     found: list[tuple[str, int, int]] = []
-    position = 0
-    for part in re.split(r"(,?\s+(?:and|or)\s+|,\s+)", run):
-        if position % 2 == 0:
-            kept: list[str] = []
-            for word in part.split():
-                if word.lower() in STOP_WORDS or word.lower() in _NO_PLACES or stem(word) in ASKING_VERBS:
-                    break
-                kept.append(word)
-            if not kept:
-                break
+    for match in re.finditer(r"(?:^|,?\s+(?:and|or)\s+|,\s+)(?P<name>.+?)(?=,?\s+(?:and|or)\s|,\s|$)", run):
+        words = match["name"].split()
+        kept = list(takewhile(_may_name_place, words))
+        if kept:
+            start = offset + match.start("name")
             name = " ".join(kept)
-            start = offset + run.index(name)
             found.append((name, start, start + len(name)))
-            if len(kept) < len(part.split()):
-                break
-        position += 1
+        if len(kept) < len(words):
+            break
     return found
 
 
+def _may_name_place(word: str) -> bool:
+    return not (word.lower() in STOP_WORDS or word.lower() in _NO_PLACES or stem(word) in ASKING_VERBS)
+
+
 _NO_PLACES: Final = word_set(
-    "least most once all home work random general detail details total short morning afternoon evening night celsius fahrenheit kelvin degrees english metric"
-    " imperial today tomorrow tonight weekend week month year summary brief particular order case fact advance sale rent"
-    " dollars euros usd eur time days hours minutes first"
+    "least most once all home work random general detail details total short morning afternoon evening night celsius"
+    " fahrenheit kelvin degrees english metric imperial today tomorrow tonight weekend week month year summary brief"
+    " particular order case fact advance sale rent dollars euros usd eur time days hours minutes first report update"
+    " app channel forecast info service"
 )
 
 
@@ -149,6 +159,14 @@ def object_of(
         elif keep_numbers or not word.text.isdigit():
             runs[-1].append(word)
     runs[0] = _without_verb(runs[0])
+    for index, run in enumerate(runs):
+        own = [
+            place
+            for place, word in enumerate(run[:-1])
+            if word.plain in parameter.parts and (place == 0 or _is_filler(run[place - 1]))
+        ]
+        if own:  # "the table users": what follows the parameter's own name
+            runs[index], announced[index] = run[own[-1] + 1 :], True
     heads = [bool(run) and run[-1].plain in _HEAD_ENDS and any(runs[index + 1 :]) for index, run in enumerate(runs)]
     trimmed = [
         [] if head else _trimmed(run, announcers, after)
@@ -182,7 +200,7 @@ _VERBS: Final = word_set("put take bring place mark jot say write have enter")
 
 
 def _trimmed(run: list[Word], announcers: frozenset[str], announced: bool) -> list[Word]:
-    """`run` without the function words at its edges, and without what announces it; an announced text keeps its "the"."""
+    """`run` without the function words at its edges, and without what announces it; announced, it keeps its "the"."""
     start, end = 0, len(run)
     while start < end and not announced and (_is_filler(run[start]) or run[start].plain in announcers):
         announced = run[start].plain in announcers and start + 1 < end and run[start + 1].plain not in announcers
@@ -199,7 +217,8 @@ _LINKS: Final = word_set("of for is that which in from")
 _CLOSINGS: Final = word_set("please thanks thank now today")
 #: Stop words that are as likely part of a text somebody wants handled.
 _CONTENT: Final = word_set(
-    "hello hi hey good great nice fine cool yes no right well sure thanks thank ok okay things thing day"
+    "hello hi hey good great nice fine cool yes no right well sure thanks thank ok okay things thing day there here"
+    " again"
 )
 
 

@@ -28,7 +28,7 @@ FillItem = Callable[[Filling, Sequence[Parameter], Scope], Filled]
 _COORDINATED = re.compile(
     r"\s*(?:,\s*and|,\s*or|,|and|or|&|vs\.?|versus|/|,\s*&)\s*(?:(?:also|the|in|for|at|of|on)\s+)*", re.IGNORECASE
 )
-_SEGMENT = re.compile(r"\s*(?:,\s*and|,|;|\band\b|\bplus\b|\n)\s*", re.IGNORECASE)
+_SEGMENT = re.compile(r"\s*(?:,\s*and|,|;|\band\b|\bor\b|\bplus\b|\n)\s*", re.IGNORECASE)
 _SINGLE: Final = frozenset(
     {Kind.PLACE, Kind.PROPER, Kind.URL, Kind.EMAIL, Kind.IDENTIFIER, Kind.LANGUAGE, Kind.CURRENCY, Kind.QUOTED,
      Kind.PATH, Kind.MOMENT, *NUMERIC}

@@ -36,11 +36,13 @@ _PATH = re.compile(
 _IDENTIFIER = re.compile(
     r"(?<![\w-])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|#(?P<hash>\w[\w-]*)"
     r"|(?!\d+-[a-z]+(?!\w))(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)+"
-    r"|[A-Za-z][a-z0-9]*_[a-z0-9_]+|[A-Z]{1,5}\d{2,}[A-Z0-9]*|[a-z]{2,}\d+)(?![\w-])"
+    r"|(?=[A-Z0-9]*\d)(?=[A-Z0-9]*[A-Z])[A-Z0-9]{8,}|[A-Za-z][a-z0-9]*_[a-z0-9_]+|[A-Z]{1,5}\d{2,}[A-Z0-9]*|[a-z]{2,}\d+)(?![\w-])"
 )
 _DICTATED = re.compile(
     r"\b(?:(?<!are )(?<!is )(?<!people )saying|(?:that|which|and) (?:says?|reads?)"
-    r"|with the (?:message|text|body|content|note|words)):?\s+(?:that\s+|:\s*)?(?P<content>[^\n]+?)(?=[.!?]?\s*(?:\n|$)|[.!?]\s)"
+    r"|(?:a|the) (?:note|reminder)(?= that )|with the (?:message|text|body|content|note|words)):?\s+(?:that\s+|:\s*)?"
+    r"(?P<content>[^\n]+?)"
+    r"(?=[.!?]?\s*(?:\n|$)|[.!?]\s)"
     r"|\b(?:tell|let|inform|notify|message|email|e-mail|text|remind)\s+[\w@.+-]+\s+(?:know\s+)?that\s+(?P<told>[^\n]+?)"
     r"(?=[.!?]?\s*(?:\n|$)|[.!?]\s)",
     re.IGNORECASE,

@@ -53,7 +53,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """One thing a text mentions; `end` is exclusive. Numbers are in `number`, moments in `moment`, the rest in `text`."""
+    """One thing a text mentions; `end` is exclusive. Its value is in `number`, `moment` or else `text`."""
 
     kind: Kind
     start: int

@@ -43,12 +43,13 @@ _STREET = (
 _PLACE = re.compile(
     rf"(?P<street>\b\d+\s+(?:{_CAP}\s+){{0,3}}?{_STREET}(?:,\s*{_CAP}(?:\s{_CAP}){{0,2}}(?:,\s*(?:{_STATE})\b)?)?"
     r"(?:\s+\d{5}\b)?)"
-    rf"|(?P<city>{_CAP}(?:\s{_CAP}){{0,3}}(?:,\s*(?:{_LONG_STATE})\b|,?\s+(?:{_STATE})\b)(?:\s+\d{{5}}\b)?)"
+    rf"|(?P<city>{_CAP}(?:\s{_CAP}){{0,3}}(?:,\s*(?:{_LONG_STATE}|[A-Z]{{2}})\b|\s+(?:{_STATE})\b)(?:\s+\d{{5}}\b)?)"
     rf"|(?P<lower>(?<=\bin )(?:[a-z]+ ){{0,2}}[a-z]+,\s*(?:{_STATE.lower()})\b)"
-    r"|(?P<zip>(?:(?<=in )|(?<=near )|(?<=around )|(?<=zip )|(?<=code )|(?<=zipcode )|(?<=for ))\d{5}(?:-\d{4})?(?![\w,.]\d|\w))"
+    r"|(?P<zip>(?:(?<=in )|(?<=near )|(?<=around )|(?<=zip )|(?<=code )|(?<=zipcode )|(?<=for ))\d{5}(?:-\d{4})?"
+    r"(?![\w,.]\d|\w))"
 )
 _LANGUAGE = re.compile(rf"\b(?:{'|'.join(LANGUAGES)})\b", re.IGNORECASE)
-_CURRENCY = re.compile(rf"(?<!\w)(?:{'|'.join(CURRENCY_NAMES)}|bitcoin|btc)(?!\w)", re.IGNORECASE)
+_CURRENCY = re.compile(rf"(?<!\w)(?:{'|'.join(CURRENCY_NAMES)})(?!\w)", re.IGNORECASE)
 _PROPER = re.compile(rf"(?<![\w.@/{MASK}]){_CAP}(?:(?:\s(?:of|de|la|the|von|van|da|del|di|and\sthe))?\s{_CAP})*")
 #: Capitalised words that are no names; what is read elsewhere is masked already.
 _NOT_NAMES = word_set(
@@ -88,7 +89,7 @@ def _languages(text: str) -> Iterator[Mention]:
 
 def _currencies(text: str) -> Iterator[Mention]:
     for match in _CURRENCY.finditer(text):
-        code = CURRENCY_NAMES.get(match.group().lower(), "BTC")
+        code = CURRENCY_NAMES[match.group().lower()]
         yield _mention(Kind.CURRENCY, text, *match.span(), code=code)
 
 
@@ -99,11 +100,11 @@ def _propers(text: str) -> Iterator[Mention]:
         while words and _is_no_name(words[0], begins_sentence(text, start)):
             start += len(words[0]) + 1
             words.pop(0)
-        while words and (_is_no_name(words[-1], initial=False)):
+        while words and _is_no_name(words[-1], initial=False):
             end -= len(words[-1]) + 1
             words.pop()
         name = " ".join(words).rstrip(".,'’&-")
-        if name.endswith(("'s", "’s")) and not preposition_before(text, start) == "at":
+        if name.endswith(("'s", "’s")) and preposition_before(text, start) != "at":
             name = name[:-2]
         if name:
             yield _mention(Kind.PROPER, text, start, start + len(name))

@@ -13,7 +13,7 @@ from trunkline.offline_model.mention import Kind, Mention
 from trunkline.offline_model.offered import OfferedTool, Parameter
 from trunkline.offline_model.roles import TIME_UNITS, Role
 from trunkline.offline_model.vocabulary import WEAK_NOUNS, alike
-from trunkline.offline_model.words import stem, stem_set
+from trunkline.offline_model.words import stem, stem_set, stems
 
 _BOUND_STEMS: Final = stem_set(
     "min minimum max maximum lower upper least most low high lowest highest floor ceiling cap"
@@ -140,8 +140,10 @@ def _count(mention: Mention, tool: OfferedTool) -> float:
     """ "two dice" for a tool that rolls dice; "top 5"."""
     if mention.before and mention.before[-1] in _LIMITERS:
         return 1.0
-    nouns = frozenset(stem(part) for part in tool.parts)
-    return 1.0 if any(alike(word, noun) for word in mention.unit[:2] for noun in nouns) else 0.0
+    nouns = [stem(part) for part in tool.parts]
+    if any(alike(word, noun) for word in mention.unit[:2] for noun in nouns):
+        return 1.0
+    return 0.9 if mention.unit and mention.unit[0] in frozenset(stems(tool.description)) - WEAK_NOUNS else 0.0
 
 
 def _bound(parameter: Parameter, mention: Mention, tool: OfferedTool, named: float, linked: float) -> float | None:

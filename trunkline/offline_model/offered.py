@@ -5,12 +5,21 @@ conversation.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, cast
 
 from trunkline.offline_model.json_values import Json
 from trunkline.offline_model.mention import Bound
-from trunkline.offline_model.roles import Direction, Role, bound_of, direction_of, number_role, string_role
+from trunkline.offline_model.roles import (
+    Direction,
+    Role,
+    bound_of,
+    direction_of,
+    is_about_travel,
+    is_end_of_travel,
+    number_role,
+    string_role,
+)
 from trunkline.offline_model.words import name_parts, stem, stems
 
 JsonType = Literal["string", "integer", "number", "boolean", "array", "object", "any"]
@@ -66,7 +75,10 @@ def offered_tool(name: str, *, description: str, parameters: Mapping[str, Json] 
     """Reads one function's definition."""
     schema = dict(parameters or {})
     resolved = _resolve(schema, schema, 0)
-    return OfferedTool(name, description, _properties(resolved, schema, 0), name_parts(name))
+    read = _properties(resolved, schema, 0)
+    if is_about_travel(f"{name} {description}"):
+        read = tuple(replace(p, role=Role.PLACE) if is_end_of_travel(p.parts, p.role) else p for p in read)
+    return OfferedTool(name, description, read, name_parts(name))
 
 
 def _properties(schema: Mapping[str, Json], root: Mapping[str, Json], depth: int) -> tuple[Parameter, ...]:
@@ -146,7 +158,13 @@ def _enum(schema: Mapping[str, Json]) -> tuple[Json, ...]:
     return tuple(value for value in values if value is not None) if isinstance(values, list) else ()
 
 
-def _role(kind: JsonType, enum: tuple[Json, ...], parts: tuple[str, ...], description: str, text_format: str) -> Role:
+def _role(
+    kind: JsonType,
+    enum: tuple[Json, ...],
+    parts: tuple[str, ...],
+    description: str,
+    text_format: str,
+) -> Role:
     if enum:
         return Role.ENUM
     match kind:

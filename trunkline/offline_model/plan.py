@@ -13,12 +13,13 @@ from typing import Final
 from trunkline.offline_model.conversation import Conversation, PastCall
 from trunkline.offline_model.json_values import Json, canonical
 from trunkline.offline_model.offered import OfferedTool, Parameter
+from trunkline.offline_model.references import names_record
 from trunkline.offline_model.relevance import Catalogue
 from trunkline.offline_model.repair import repaired
 from trunkline.offline_model.resolve import parameter_at, resolve
 from trunkline.offline_model.results import Failed, Succeeded, records
 from trunkline.offline_model.roles import Role
-from trunkline.offline_model.steps import Step, forced_steps, read_steps
+from trunkline.offline_model.steps import Step, detail_steps, forced_steps, read_steps
 
 #: After so many rounds of calls on one request the answer is written from what there is.
 MOST_ROUNDS: Final = 8
@@ -61,7 +62,7 @@ def make_plan(
     if forced is not None:
         steps = forced_steps(forced, conversation, catalogue, now)
     else:
-        steps = read_steps(conversation, catalogue, now)
+        steps = read_steps(conversation, catalogue, now) or _steps_of_named_records(conversation, catalogue)
         steps = _with_providers(steps, conversation, catalogue, now)
     planner = _Planner(conversation, catalogue)
     for step in sorted(steps, key=lambda step: bool(step.missing)):  # what lacks nothing may find what others lack
@@ -101,7 +102,7 @@ class _Planner:
         for arguments in resolved.arguments:
             self._call(step.tool, arguments)
         if not resolved.arguments:
-            names = tuple(".".join(path) for path in step.missing)
+            names = tuple(".".join(path) for path in resolved.missing)
             self.lacks.append(Lack(step.tool, names, resolved.choices))
 
     def _call(self, tool: OfferedTool, arguments: dict[str, Json]) -> None:
@@ -124,6 +125,14 @@ class _Planner:
             mended = repaired(step.tool, made[-1].arguments, outcome.problems, step.text)
             if mended is not None:
                 self._call(step.tool, mended)
+
+
+def _steps_of_named_records(conversation: Conversation, catalogue: Catalogue) -> list[Step]:
+    """ "Tell me more about 9 Elm Ave", where an earlier result has a record of that address."""
+    results = (call.outcome.value for call in conversation.earlier_calls if isinstance(call.outcome, Succeeded))
+    if not any(names_record(conversation.request, result) for result in results):
+        return []
+    return list(detail_steps(conversation.request, catalogue))
 
 
 def _with_providers(steps: list[Step], conversation: Conversation, catalogue: Catalogue, now: datetime) -> list[Step]:

@@ -1,4 +1,4 @@
-"""Takes values from earlier results: "the first one", "the cheapest", "multiply it by 4", or just the field a tool needs.
+"""Takes values from earlier results: "the first one", "the cheapest", "multiply it by 4", or just a field by its name.
 
 A field is found by its name; a record by the words that point at it. This module must not read the text for values.
 """
@@ -56,6 +56,13 @@ def points_at_record(text: str) -> bool:
     )
 
 
+def names_record(text: str, value: Json) -> bool:
+    """Whether `text` has the name, address or id of some, but not all, of the records of a result."""
+    found = records(value)
+    named = [record for record in found if _is_named(record, text.lower())]
+    return bool(named) and (len(named) < len(found) or len(found) == 1)
+
+
 def pointed_records(text: str, value: Json) -> Pointed:
     """The records of a result that `text` points at."""
     found = records(value)
@@ -74,7 +81,7 @@ def pointed_records(text: str, value: Json) -> Pointed:
                 return Pointed((found[end(ranked)[1]],), certain=True)
     named = [record for record in found if _is_named(record, lowered)]
     if named and len(named) < len(found):
-        return Pointed(tuple(named), certain=True)
+        return Pointed(tuple(named), certain=True, every=len(named) > 1)
     if _EVERY.search(lowered):
         return Pointed(tuple(found), certain=True, every=True)
     return Pointed(tuple(found), certain=False)

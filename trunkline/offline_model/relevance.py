@@ -227,7 +227,7 @@ def _leaves(parameters: Sequence[Parameter]) -> list[Parameter]:
 
 
 def _mention_score(leaves: Sequence[Parameter], clause: Clause, *, sole: bool) -> float:
-    """What the clause's mentions say for a tool with these parameters: at most a part of the threshold, but for what only it can take."""
+    """What the clause's mentions say for a tool: at most a part of the threshold, but for what only it can take."""
     score = 0.0
     used: list[Mention] = []
     roles = [parameter.role for parameter in leaves]
@@ -254,7 +254,7 @@ def _fits(mention: Mention) -> bool:
 
 
 def _in_order(profile: Profile, words: list[Word]) -> float:
-    """A little more for a name whose words stand in the text in its order: celsius_to_fahrenheit, and not the reverse."""
+    """A little more for a name whose words stand in the text in its order: celsius_to_fahrenheit, not the reverse."""
     order = [word.stem for word in words]
     places = [order.index(word) for word in profile.names if word in order]
     return 0.2 if len(places) > 1 and places == sorted(places) else 0.0

@@ -7,7 +7,7 @@ which tool answered.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias
 
 from trunkline.offline_model.json_values import Json, parse
 from trunkline.offline_model.words import word_set
@@ -59,25 +59,26 @@ _ENVELOPE: Final = word_set(
     " retryable hint ok success title violations issues field_errors result value state attempt description msg"
 )
 #: Failures told in words, the most telling first: what may have happened all the same, then why nothing did.
-_SAYINGS: Final[tuple[tuple[FailureKind, re.Pattern[str]], ...]] = tuple(
-    (kind, re.compile(pattern, re.IGNORECASE))
-    for kind, pattern in cast(
-        tuple[tuple[FailureKind, str], ...],
-        (
-            ("unknown", r"its effect is not known|effect has most likely happened|^\W*unknown\b\W"),
-            ("rejected", r"^\W*(?:rejected|invalid arguments?|validation error)\b|^the arguments (?:do not fit|are no|of )"),
-            ("rejected", r"^there is no tool "),
-            ("denied", r"^\W*(?:denied|permission denied|forbidden)\b|missing permission|^the caller may not "),
-            ("timed_out", r"^\W*(?:timed[ _]out|timeout)\b|did not finish within|deadline of the job passed"),
-            ("cancelled", r"^\W*cancell?ed\b|^the job (?:was cancelled|has ended)"),
-            ("failed", r"^\W*(?:error|failed|failure|traceback|exception)\b\W*(?:$|:|\n)|^[\w.]*(?:Error|Exception)\b(?::|$)"),
-            ("failed", r"^the (?:tool|worker|pool) .*(?:failed|was not run|has no tool|cannot be given|stopped)"),
-        ),
-    )
+_SAYINGS: Final[tuple[tuple[FailureKind, re.Pattern[str]], ...]] = (
+    ("unknown", re.compile(r"its effect is not known|effect has most likely happened|^\W*unknown\b\W", re.I)),
+    ("rejected", re.compile(r"^\W*(?:rejected|invalid arguments?|validation error)\b", re.I)),
+    ("rejected", re.compile(r"^the arguments (?:do not fit|are no|of )|^there is no tool ", re.I)),
+    (
+        "denied",
+        re.compile(r"^\W*(?:denied|permission denied|forbidden)\b|missing permission|^the caller may not ", re.I),
+    ),
+    ("timed_out", re.compile(r"^\W*(?:timed[ _]out|timeout)\b|did not finish within|deadline of the job passed", re.I)),
+    ("cancelled", re.compile(r"^\W*cancell?ed\b|^the job (?:was cancelled|has ended)", re.I)),
+    ("failed", re.compile(r"^\W*(?:error|failed|failure|traceback|exception)\b\W*(?:$|:|\n)", re.I)),
+    ("failed", re.compile(r"^[\w.]*(?:Error|Exception)\b(?::|$)")),
+    (
+        "failed",
+        re.compile(r"^the (?:tool|worker|pool) .*(?:failed|not run|no tool|cannot be given|stopped)", re.I),
+    ),
 )
 _LABEL = re.compile(
-    r"^\W*(?:error|exception|rejected|denied|failed|timed[ _]out|timeout|cancell?ed|permission denied|invalid arguments?"
-    r"|validation error|unknown|the arguments do not fit)\b[\s:.\-]*(?=\S)",
+    r"^\W*(?:error|exception|rejected|denied|failed|timed[ _]out|timeout|cancell?ed|permission denied"
+    r"|invalid arguments?|validation error|unknown|the arguments do not fit)\b[\s:.\-]*(?=\S)",
     re.IGNORECASE,
 )
 _PLAIN_PROBLEM = re.compile(r"(?:^|[\n;])\W*(?P<path>[A-Za-z_][\w.\[\]]*): (?P<reason>[^\n;]+)")
@@ -90,10 +91,7 @@ def read_outcome(content: str) -> Outcome:
     if isinstance(value, dict):
         return _of_object(value)
     if isinstance(value, str):
-        for kind, pattern in _SAYINGS:
-            if pattern.search(value[:2000]):
-                reason = _LABEL.sub("", value, count=1).strip()
-                return Failed(kind, reason, _plain_problems(reason) if kind == "rejected" else ())
+        return _of_text(value)
     return Succeeded(value)
 
 
@@ -136,6 +134,15 @@ def _of_object(value: dict[str, Json]) -> Outcome:
     if kind == "rejected" and not problems:
         problems = _plain_problems(reason)
     return Failed(kind, reason, problems)
+
+
+def _of_text(text: str) -> Outcome:
+    head = text[:2000]
+    kind = next((kind for kind, pattern in _SAYINGS if pattern.search(head)), None)
+    if kind is None:
+        return Succeeded(text)
+    reason = _LABEL.sub("", text, count=1).strip()
+    return Failed(kind, reason, _plain_problems(reason) if kind == "rejected" else ())
 
 
 def _kind_of(value: Mapping[str, Json]) -> FailureKind | None:

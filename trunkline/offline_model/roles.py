@@ -81,6 +81,9 @@ _PERSONS = word_set(
     "person customer guest attendee contact client patient employee author artist buyer seller owner user assignee"
     " participant host speaker student visitor"
 )
+_TRAVEL: Final = word_set(
+    "route routes directions trip travel distance drive navigate flight flights journey commute train"
+)
 _STRING_ROLES: Final[tuple[tuple[frozenset[str], Role], ...]] = (
     (frozenset({"email", "mail"}), Role.EMAIL),
     (frozenset({"url", "uri", "link", "href", "website", "webpage"}), Role.URL),
@@ -117,6 +120,8 @@ def number_role(parts: tuple[str, ...], description: str) -> Role:
     names, described = frozenset(parts), frozenset(description.lower().replace("%", " percent ").split())
     if names & {"percent", "percentage", "pct"}:
         return Role.PERCENT
+    if names & {"season", "vintage"}:
+        return Role.YEAR
     if "year" in names and not names & {"per", "years"}:
         return Role.YEAR
     if names & {"years", "months", "weeks", "days", "hours", "minutes", "seconds", "ms"} or names & _DURATION:
@@ -183,6 +188,17 @@ def direction_of(parts: tuple[str, ...]) -> Direction | None:
 
 def _singular(part: str) -> str:
     return part[:-3] + "y" if part.endswith("ies") else part.removesuffix("s")
+
+
+def is_about_travel(text: str) -> bool:
+    """Whether a tool of this name and description is about getting from one place to another."""
+    return bool(_TRAVEL & frozenset(text.lower().replace("_", " ").replace(".", " ").split()))
+
+
+def is_end_of_travel(parts: tuple[str, ...], role: Role) -> bool:
+    """Whether, in a tool about travel, a parameter that looks like a moment or a person is where one goes."""
+    named = parts in (("start",), ("end",), ("from",), ("to",), ("begin",))
+    return named and role in (Role.MOMENT, Role.RECIPIENT, Role.TEXT)
 
 
 def _is_travel(description: str) -> bool:

@@ -32,7 +32,8 @@ _ELLIPSIS = re.compile(
 _DETAILS = re.compile(r"\b(?:more|details?|about|describe|info|information|show|look)\b", re.IGNORECASE)
 _AGAIN = re.compile(r"\b(?:again|the same|repeat|another|once more)\b", re.IGNORECASE)
 _DECLINED = re.compile(
-    r"^\s*(?:no\b|nope|never ?mind|cancel|stop|forget|skip|thanks|thank you|ok(?:ay)?\W*$|none|nothing|i don['’]?t)|\?\s*$",
+    r"^\s*(?:no\b|nope|never ?mind|cancel|stop|forget|skip|thanks|thank you|ok(?:ay)?\W*$|none|nothing|i don['’]?t)"
+    r"|\?\s*$",
     re.IGNORECASE,
 )
 
@@ -89,20 +90,20 @@ def _steps(text: str, catalogue: Catalogue, now: datetime, *, whole: bool, least
         for match in matches:
             scope = _scope(clause, utterance, chosen, match, now)
             steps.extend(_of_filled(match.tool, fill_arguments(match.tool, scope), clause.text))
-        if not matches:
-            steps.extend(_detail_steps(clause, catalogue))
+        pointing = points_at_record(clause.text) or any(mention.kind is Kind.RESULT for mention in clause.mentions)
+        if not matches and pointing:
+            steps.extend(detail_steps(clause.text, catalogue))
     return tuple(_completed_from_each_other(steps))
 
 
-def _detail_steps(clause: Clause, catalogue: Catalogue) -> Iterator[Step]:
+def detail_steps(text: str, catalogue: Catalogue) -> Iterator[Step]:
     """ "Tell me more about the first one": the tool that only reads and needs nothing but an id."""
-    pointing = points_at_record(clause.text) or any(mention.kind is Kind.RESULT for mention in clause.mentions)
-    if not pointing or not _DETAILS.search(clause.text):
+    if not _DETAILS.search(text):
         return
     for tool in catalogue.tools:
         required = [parameter for parameter in tool.parameters if parameter.required]
         if [parameter.role for parameter in required] == [Role.IDENTIFIER] and not catalogue.has_effect(tool):
-            yield Step(tool, {}, ((required[0].name,),), text=clause.text)
+            yield Step(tool, {}, ((required[0].name,),), text=text)
             return
 
 
@@ -192,7 +193,7 @@ def _answered_steps(conversation: Conversation, catalogue: Catalogue, now: datet
     if tool is None or question is None or _DECLINED.search(reply) or _asked_steps(reply, catalogue, now):
         return []
     before = [step for step in _asked_steps(question.about, catalogue, now) if step.tool is tool]
-    known = before[0] if before else Step(tool, {})
+    known = before[0] if before else Step(tool, {}, text=question.about)
     clause = _whole_clause(_utterance(reply, catalogue, now, whole=True))
     filled = fill_arguments(tool, Scope(clause, (), (), frozenset(), reply, now))
     arguments = {**filled.arguments, **known.arguments}
@@ -203,7 +204,8 @@ def _answered_steps(conversation: Conversation, catalogue: Catalogue, now: datet
     missing = tuple(path for path in filled.missing if path[0] not in arguments)
     if not set(question.names) & set(arguments) and not points_at_record(reply) and len(reply.split()) > 6:
         return []
-    return [Step(tool, arguments, missing, shares=known.shares, text=reply)]
+    text = reply if points_at_record(reply) else known.text
+    return [Step(tool, arguments, missing, known.references - arguments.keys(), known.shares, text)]
 
 
 def _plain_answer(parameter: Parameter, clause: Clause) -> dict[str, Json]:

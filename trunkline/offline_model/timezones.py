@@ -5,7 +5,8 @@ from typing import Final
 
 _ZONES: Final = {
     "Africa": "Cairo Lagos Nairobi Johannesburg Casablanca",
-    "America": "New_York Los_Angeles Chicago Denver Toronto Vancouver Mexico_City Sao_Paulo Bogota Lima Phoenix Halifax",
+    "America": "New_York Los_Angeles Chicago Denver Toronto Vancouver Mexico_City Sao_Paulo Bogota Lima Phoenix"
+    " Halifax",
     "Asia": "Tokyo Seoul Shanghai Hong_Kong Singapore Dubai Kolkata Bangkok Jakarta Manila Taipei Karachi Riyadh"
     " Tehran Jerusalem Kathmandu Dhaka",
     "Australia": "Sydney Melbourne Perth Brisbane Adelaide",

@@ -21,7 +21,7 @@ STOP_WORDS: Final = word_set("""
     something anything everything someone anyone one ones me mean means want's i’m going gonna got get gets getting
     give gives given gave tell tells told know knows say says said show shows shown see ask help helps make makes look
     looks using use used able first next finally last because since until while though much many there's else
-    currently today's afterwards later soon
+    currently today's afterwards later soon under below near
     """)
 
 #: Verbs of asking, which say that something is wanted but not what: stems.
@@ -52,7 +52,7 @@ area neighborhood district
 mortgage loan
 payment instalment installment
 email mail e-mail
-message sms dm email mail
+message sms dm email mail text
 page website webpage site web url link internet online
 search lookup find seek hunt
 look find
@@ -71,7 +71,7 @@ define definition meaning mean
 stock share ticker equity
 buy purchase
 delete remove erase drop trash discard
-create make add new open
+create make add new open take
 schedule book arrange reserve plan set_up
 viewing visit tour showing inspection
 appointment meeting event calendar
@@ -130,6 +130,7 @@ birthday birth
 holiday vacation
 age old
 tip gratuity
+temperature degree degrees
 """.strip().splitlines()
 
 SYNONYMS: Final[dict[str, frozenset[int]]] = {}

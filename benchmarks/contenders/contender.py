@@ -1,0 +1,31 @@
+"""What the benchmarks need of a contender."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from benchmarks.load import JobClient
+from benchmarks.measured_processes import MeasuredProcesses
+
+QUESTION = "What is the weather like in Lisbon, Porto, Faro and Braga in the next three days?"
+MODEL = "benchmark-model"
+SOCKET_TIMEOUT_S = 60.0
+"""Longer than the load client ever blocks."""
+ORCHESTRATOR, WORKER, REDIS = "orchestrator", "worker", "redis"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A contender that has done its first job."""
+
+    client: JobClient
+    processes: MeasuredProcesses
+    """An orchestrator, a worker and a Redis, under these names."""
+    redis: redis.Redis
+
+
+Contender = Callable[[str, Path], AbstractContextManager[Running]]
+"""Starts everything anew, with the base URL of the model's endpoint and a folder for its files; ends it all after."""

@@ -1,0 +1,106 @@
+"""Ours: one orchestrator process and one worker process, started as an operator would."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import redis
+
+from benchmarks.contenders.contender import MODEL, ORCHESTRATOR, QUESTION, REDIS, SOCKET_TIMEOUT_S, WORKER, Running
+from benchmarks.load import JobFailed
+from benchmarks.measured_processes import MeasuredProcesses
+from benchmarks.model_server import CALLS
+from ledger.settings import LedgerSettings
+from messaging.embedded_redis import EmbeddedRedis
+from messaging.settings import load_settings
+from schemas.chat_job import ChatJob, ReplyAddress
+from schemas.conversation import UserMessage
+from trunkline.client import Client
+
+SLOTS: Final = 8
+_FIRST_JOB_PATIENCE: Final = timedelta(seconds=30)
+_REPLY_QUEUE: Final = "reply.benchmark"
+_REPLIES_AT_ONCE: Final = 100
+
+
+@contextmanager
+def trunkline_contender(
+    model_url: str, folder: Path, *, worker_options: Sequence[str] = (), slots: int = SLOTS
+) -> Iterator[Running]:
+    """Starts ours; see `Contender`.
+
+    Args:
+        model_url: Of the model's endpoint.
+        folder: For the files of Redis and the logs; must not exist.
+        worker_options: For the Python interpreter of the worker.
+        slots: How many calls the worker holds in flight.
+    """
+    with EmbeddedRedis(folder / "redis", port=0) as server, MeasuredProcesses(folder) as processes:
+        environment = {
+            "TRUNKLINE_REDIS_URL": server.url,
+            "TRUNKLINE_LOG_LEVEL": "info",
+            "OPENAI_BASE_URL": model_url,
+            "OPENAI_API_KEY": "benchmark",
+            "TRUNKLINE_MODEL": MODEL,
+            "TRUNKLINE_TOOLS": "benchmarks.contenders.look_up_tool",
+            "TRUNKLINE_POOL": "benchmark",
+            "TRUNKLINE_CALLS_AT_ONCE": str(slots),
+        }
+        processes.start(ORCHESTRATOR, ["-m", "orchestrator"], environment)
+        processes.start(WORKER, [*worker_options, "-m", "workers"], environment)
+        settings = load_settings(LedgerSettings, redis_url=server.url)
+        with (
+            Client(settings=settings) as client,
+            redis.Redis.from_url(server.url, socket_timeout=SOCKET_TIMEOUT_S) as connection,
+        ):
+            _first_job(client, processes)
+            processes.adopt(REDIS, server.pid)
+            processes.all_are_up()
+            yield Running(_JobClient(client, connection, settings), processes, connection)
+
+
+def _job(reply_to: ReplyAddress | None) -> ChatJob:
+    return ChatJob(messages=(UserMessage(content=QUESTION),), tools=("look_up",), reply_to=reply_to)
+
+
+def _first_job(client: Client, processes: MeasuredProcesses) -> None:
+    """Waits until the processes are up, and tests that they do what shall be measured."""
+    job_id = client.submit(_job(None)).job_id
+    try:
+        result = client.result(job_id, timeout=_FIRST_JOB_PATIENCE)
+    except TimeoutError as error:
+        raise JobFailed(f"{error}\n{processes.logs()}") from error
+    outcomes = [call.outcome.kind if call.outcome else "open" for call in client.calls(job_id)]
+    if result.state != "completed" or outcomes != ["succeeded"] * CALLS:
+        raise JobFailed(f"the first job: {result}, {outcomes}\n{processes.logs()}")
+
+
+class _JobClient:
+    """Hands jobs in with `trunkline.Client`, and reads their answers from a reply queue as an upstream system would."""
+
+    def __init__(self, client: Client, connection: redis.Redis, settings: LedgerSettings) -> None:
+        self._client = client
+        self._connection = connection
+        self._job = _job(ReplyAddress(queue=_REPLY_QUEUE, actor="job_ended"))
+        # The two keys of a queue are Dramatiq's.
+        self._queue = f"{settings.key_prefix}:{_REPLY_QUEUE}"
+        self._bodies = f"{self._queue}.msgs"
+
+    def submit(self) -> str:
+        return self._client.submit(self._job).job_id
+
+    def ended(self, timeout_s: float) -> Sequence[str]:
+        popped: Any = self._connection.blmpop(timeout_s, 1, self._queue, direction="LEFT", count=_REPLIES_AT_ONCE)
+        if popped is None:
+            return ()
+        ids: list[bytes] = popped[1]
+        pipeline = self._connection.pipeline(transaction=False)
+        pipeline.hmget(self._bodies, ids)
+        pipeline.hdel(self._bodies, *ids)
+        bodies: list[bytes] = pipeline.execute()[0]
+        for body in bodies:
+            if b'"state":"completed"' not in body:
+                raise JobFailed(f"a job did not complete: {body!r}")
+        return [id.partition(b"/")[0].decode() for id in ids]  # `<job>/reply~<number>`

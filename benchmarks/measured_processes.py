@@ -1,0 +1,131 @@
+"""Processes that a benchmark starts, and what they use: CPU time and memory, as the kernel counts them.
+
+This module must not know what the processes do.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from messaging.die_with_parent import guarded_command, way_of_this_platform
+
+_STOP_PATIENCE_S: Final = 15.0
+_LOG_TAIL_BYTES: Final = 2000
+_ROOT: Final = Path(__file__).parent.parent
+
+
+def cpu_s(pid: int) -> float:
+    """The CPU time, user and system, that a process has used with all its threads, in seconds.
+
+    The same as `utime` + `stime` of `/proc/<pid>/stat`, from the clock that clock_getcpuclockid(3) names: in
+    nanoseconds instead of hundredths of a second, which an idle process would take seconds to use up.
+    """
+    return time.clock_gettime(~pid << 3 | 2)
+
+
+def rss_mib(pid: int) -> float:
+    """What a process has in memory now."""
+    status = Path(f"/proc/{pid}/status").read_text("utf-8")
+    kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(kib) / 1024
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (parent := _parent(entry)) is not None:
+            children.setdefault(parent, []).append(int(entry.name))
+    found = [pid]
+    for member in found:  # grows while it is read
+        found += children.get(member, ())
+    return found
+
+
+def _parent(entry: Path) -> int | None:
+    try:
+        # The second field is the command's name in parentheses and may hold anything.
+        return int((entry / "stat").read_text("utf-8", errors="replace").rpartition(")")[2].split()[1])
+    except (OSError, IndexError):
+        return None  # it has ended meanwhile
+
+
+class MeasuredProcesses:
+    """Python processes by name, with whatever they start themselves. Stopped when its `with` block ends.
+
+    Args:
+        log_dir: Where what they write goes.
+    """
+
+    def __init__(self, log_dir: Path) -> None:
+        self._log_dir = log_dir
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._members: dict[str, list[int]] = {}
+
+    def start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Starts `python <arguments>` in the repository's root, with `environment` besides our own."""
+        with self.log(name).open("wb") as stream:
+            self._started[name] = subprocess.Popen(
+                guarded_command([sys.executable, *arguments], parent=os.getpid(), way=way_of_this_platform()),
+                cwd=_ROOT,
+                env={**os.environ, **environment},
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def adopt(self, name: str, pid: int) -> None:
+        """Measures a process that somebody else started and stops."""
+        self._members[name] = [pid]
+
+    def all_are_up(self) -> None:
+        """Looks once for the families of the processes: from now on they are measured."""
+        for name, process in self._started.items():
+            self._members[name] = family(process.pid)
+
+    def cpu_s(self) -> dict[str, float]:
+        """The CPU time that each has used so far, seconds."""
+        try:
+            return {name: sum(map(cpu_s, pids)) for name, pids in self._members.items()}
+        except OSError as error:
+            raise RuntimeError(f"a process of the benchmark has ended:\n{self.logs()}") from error
+
+    def rss_mib(self, name: str) -> float:
+        """What one has in memory now."""
+        return sum(map(rss_mib, self._members[name]))
+
+    def log(self, name: str) -> Path:
+        """What a process writes."""
+        return self._log_dir / f"{name}.log"
+
+    def logs(self) -> str:
+        """The ends of what the processes wrote, for messages."""
+        ends = [(name, self.log(name).read_bytes()[-_LOG_TAIL_BYTES:]) for name in self._started]
+        return "\n".join(f"--- {name}\n{end.decode(errors='replace')}" for name, end in ends)
+
+    def stop(self) -> None:
+        """Ends all that were started here, politely at first."""
+        for process in self._started.values():
+            process.terminate()
+        for process in self._started.values():
+            try:
+                process.wait(_STOP_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)  # the leader of a session of its own
+                process.wait()
+        self._started.clear()
+        self._members.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,114 @@
+"""A model's endpoint that takes next to no time: `python -m benchmarks.model_server` prints its port and serves.
+
+A real HTTP server in a process of its own, on the bare protocol, so that what is measured is the contenders' way of
+calling a model. A conversation that ends with a tool message gets a text, any other one gets four calls of `look_up`.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Final, Self, cast
+
+import uvloop
+
+from messaging.die_with_parent import guarded_command, way_of_this_platform
+
+CALLS: Final = 4
+ANSWER: Final = "It is mild in all four places, and dry in two."
+_PLACES: Final = ("Lisbon", "Porto", "Faro", "Braga")
+
+
+def _completion(message: dict[str, object], finish_reason: str) -> bytes:
+    body = json.dumps(
+        {
+            "id": "chatcmpl-benchmark",
+            "object": "chat.completion",
+            "created": 1_790_000_000,
+            "model": "benchmark-model",
+            "choices": [{"index": 0, "message": message, "finish_reason": finish_reason, "logprobs": None}],
+            "usage": {"prompt_tokens": 120, "completion_tokens": 60, "total_tokens": 180},
+        }
+    ).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+_FOUR_CALLS: Final = _completion(
+    {
+        "role": "assistant",
+        "content": None,
+        "refusal": None,
+        "tool_calls": [
+            {
+                "id": f"call_{index}",
+                "type": "function",
+                "function": {"name": "look_up", "arguments": json.dumps({"place": place, "days": 3})},
+            }
+            for index, place in enumerate(_PLACES)
+        ],
+    },
+    "tool_calls",
+)
+_TEXT: Final = _completion({"role": "assistant", "content": ANSWER, "refusal": None}, "stop")
+
+
+class _Connection(asyncio.Protocol):
+    """One kept-alive connection."""
+
+    def __init__(self) -> None:
+        self._received = b""
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's own is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._received += data
+        while (end_of_head := self._received.find(b"\r\n\r\n")) >= 0:
+            end = end_of_head + 4 + _content_length(self._received[:end_of_head])
+            if len(self._received) < end:
+                return
+            request = json.loads(self._received[end_of_head + 4 : end])
+            self._received = self._received[end:]
+            self._transport.write(_TEXT if request["messages"][-1]["role"] == "tool" else _FOUR_CALLS)
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    raise ValueError("a request without a length")
+
+
+async def _serve() -> None:
+    server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+class ModelServer(AbstractContextManager["ModelServer"]):
+    """The server as a process of its own; ends with its `with` block, or with us."""
+
+    def __enter__(self) -> Self:
+        command = guarded_command(
+            [sys.executable, "-m", "benchmarks.model_server"], parent=os.getpid(), way=way_of_this_platform()
+        )
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+        assert self._process.stdout is not None
+        self.base_url = f"http://127.0.0.1:{int(self._process.stdout.readline())}/v1"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve())

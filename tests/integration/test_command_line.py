@@ -1,0 +1,259 @@
+"""The command line against a deployment that `trunkline up` has started, with a module of tools of a user's."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.events import job_event
+from tests.command_line import CommandLine, interrupt, wait_until, wait_until_gone, pids_of
+from tests.scenarios.endpoint import Endpoint, ask, call, refuse, say
+
+GARDEN = """
+import asyncio
+from pathlib import Path
+from trunkline import tool
+
+@tool(pool="garden", effect="read", permissions={"garden:read"})
+def soil_moisture(bed: str) -> str:
+    '''Measure how moist the soil of a bed is.'''
+    return f"{bed} is dry"
+
+@tool(pool="garden", effect="read", version="1.10.0")
+async def wait_for_rain() -> str:
+    '''Wait until it rains.'''
+    Path("waiting").touch()
+    await asyncio.sleep(600)
+    return "it rains"
+
+@tool(pool="weather", effect="read")
+def forecast() -> str:
+    '''Say what the weather will be.'''
+    return "dry"
+"""
+CONTROL = "\x1b]0;owned\x07"
+
+
+@dataclass(frozen=True)
+class Running:
+    """The deployment that all tests of this file share."""
+
+    cli: CommandLine
+    endpoint: Endpoint
+    facts: Any
+
+    def ended_job(self, *arguments: str) -> str:
+        """Hands in a job that asks for the moisture of two beds and for the forecast; answers its id when it ended."""
+        calls = [call("soil_moisture", bed="roses"), call("soil_moisture", bed="beans"), call("forecast")]
+        model = self.endpoint.script(ask(*calls), say("Water them."))
+        result = self.cli.run("submit", "Is it dry?", "--model", model, "--wait", "--json", *arguments)
+        assert result.code == 0, result.err
+        job_id: str = result.document["job_id"]
+        return job_id
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("up")
+    (folder / "garden.py").write_text(GARDEN)
+    with Endpoint() as endpoint:
+        cli = CommandLine(folder, {"OPENAI_API_KEY": "test", "OPENAI_BASE_URL": endpoint.url})
+        with cli.up("--tools", "./garden.py", "--pool", "garden=2", "--pool", "weather") as (process, facts):
+            yield Running(cli, endpoint, facts)
+            assert interrupt(process, signal.SIGTERM).code == 0
+            wait_until_gone(pids_of(facts))
+
+
+def test_up_runs_the_pools_that_are_wanted_and_each_process_serves_one_of_them(running: Running) -> None:
+    queues = sorted(process["queues"] for process in running.facts["processes"])
+    assert queues == [["garden"], ["garden"], ["intake", "orchestrator"], ["weather"]]
+    assert running.facts["model"]["stand_in"] is False
+    assert running.facts["redis"]["embedded"] is True
+
+
+def test_a_second_up_on_the_same_data_folder_is_refused_and_says_who_has_it(running: Running) -> None:
+    result = running.cli.run("up", "--pool", "finance")
+    assert result.code == 3
+    assert "in use by process" in result.err
+    assert "TRUNKLINE_DATA_DIR" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_submit_prints_the_id_alone_and_follow_tells_the_whole_story(running: Running) -> None:
+    model = running.endpoint.script(ask(call("soil_moisture", bed="roses")), say("Water the roses."))
+    job_id = running.cli.run("submit", "Is it dry?", "--model", model).out.strip()
+    story = running.cli.run("job", "follow", job_id)
+    assert story.code == 0
+    pids = [str(process["pid"]) for process in running.facts["processes"] if process["queues"] == ["garden"]]
+    assert any(f"soil_moisture        garden, process {pid}" in story.out for pid in pids)
+    for told in ('bed="roses"', "✓ soil_moisture", "roses is dry", "● completed", "Water the roses."):
+        assert told in story.out
+    assert "\x1b" not in story.out  # nobody sees colours in a pipe
+
+
+def test_submit_and_follow_write_a_line_of_json_for_each_event_and_the_result(running: Running) -> None:
+    model = running.endpoint.script(ask(call("forecast")), say("It stays dry."))
+    result = running.cli.run("submit", "Will it rain?", "--model", model, "--follow", "--json")
+    first, *events, last = result.lines
+    assert first["type"] == "submitted"
+    kinds = [job_event.validate_python(event, strict=False).type for event in events]
+    assert kinds[0] == "job_accepted"
+    assert kinds[-1] == "job_ended"
+    assert {"turn_started", "model_answered", "call_started", "call_ended"} <= set(kinds)
+    assert last["type"] == "job_result"
+    assert last["result"]["job_id"] == first["job_id"]
+    assert last["result"]["answer"] == "It stays dry."
+
+
+def test_wait_prints_the_answer_alone_without_what_would_control_a_terminal(running: Running) -> None:
+    model = running.endpoint.script(say(f"Hello.{CONTROL}"))
+    result = running.cli.run("submit", "Hello", "--model", model, "--wait")
+    assert (result.code, result.out) == (0, "Hello.�]0;owned�\n")
+
+
+def test_a_job_is_shown_and_listed_with_its_calls_and_hops(running: Running) -> None:
+    job_id = running.ended_job("--tenant", "shown")
+    shown = running.cli.run("job", "show", job_id)
+    for told in ("completed", "2 turns, 3 calls", "soil_moisture #2", "gather", "whole job", "Water them."):
+        assert told in shown.out
+    document = running.cli.run("job", "show", job_id, "--json").document
+    assert document["job"]["state"] == "completed"
+    assert [one["outcome"]["content"] for one in document["calls"]] == ["roses is dry", "beans is dry", "dry"]
+    listed = running.cli.run("job", "list", "--tenant", "shown", "--since", "1h", "--state", "completed", "--json")
+    assert [job["job_id"] for job in listed.document] == [job_id]
+    assert job_id in running.cli.run("job", "list", "--tenant", "shown").out
+    assert running.cli.run("job", "list", "--tenant", "shown", "--state", "failed", "--json").document == []
+
+
+def test_a_cancelled_job_makes_who_follows_it_fail(running: Running) -> None:
+    (running.cli.folder / "waiting").unlink(missing_ok=True)
+    model = running.endpoint.script(ask(call("wait_for_rain")))
+    job_id = running.cli.run("submit", "Wait", "--model", model).out.strip()
+    wait_until((running.cli.folder / "waiting").exists)
+    with running.cli.running("job", "follow", job_id) as follower:
+        cancelled = running.cli.run("job", "cancel", job_id, "--reason", "it is winter", "--json")
+        out, err = follower.communicate(timeout=60)
+    assert cancelled.code == 0
+    assert cancelled.document["error"] == {"code": "cancelled", "message": "it is winter"}
+    assert follower.returncode == 1
+    assert "● cancelled" in out
+    assert "Error: " in err
+    assert "it is winter" in err
+
+
+def test_a_failed_job_is_an_exit_code_an_error_and_still_a_result(running: Running) -> None:
+    model = running.endpoint.script(refuse(401, "wrong key"))
+    result = running.cli.run("submit", "Hello", "--model", model, "--wait", "--json")
+    assert result.code == 1
+    assert result.document["state"] == "failed"
+    assert result.error["code"] == "model_error"
+    assert "wrong key" in result.error["message"]
+
+
+def test_ctrl_c_stops_following_and_not_the_job(running: Running) -> None:
+    (running.cli.folder / "waiting").unlink(missing_ok=True)
+    model = running.endpoint.script(ask(call("wait_for_rain")))
+    with running.cli.running("submit", "Wait", "--model", model, "--follow") as follower:
+        wait_until((running.cli.folder / "waiting").exists)
+        result = interrupt(follower)
+    assert result.code == 130
+    assert "the job goes on" in result.err
+    assert "Traceback" not in result.err
+    job_id = result.out.splitlines()[0]
+    assert running.cli.run("job", "cancel", job_id, "--json").document["state"] == "cancelled"
+
+
+def test_a_job_comes_from_a_file_too_and_options_go_over_what_it_says(running: Running) -> None:
+    model = running.endpoint.script(ask(call("soil_moisture", bed="roses")), say("Done."))
+    job = {"model": "none", "messages": [{"role": "user", "content": "Hello"}], "caller": {"permissions": []}}
+    result = running.cli.run("submit", "--file", "-", "--model", model, "--wait", "--json", said=json.dumps(job))
+    calls = running.cli.run("job", "show", result.document["job_id"], "--json").document["calls"]
+    assert [one["outcome"]["kind"] for one in calls] == ["denied"]  # the file's caller may do nothing
+    (running.cli.folder / "job.json").write_text(json.dumps(job))
+    result = running.cli.run(
+        "submit", "--file", "job.json", "--model", model, "--permission", "garden:read", "--wait", "--json"
+    )
+    calls = running.cli.run("job", "show", result.document["job_id"], "--json").document["calls"]
+    assert [one["outcome"]["kind"] for one in calls] == ["succeeded"]
+
+
+def test_the_same_key_is_the_same_job_and_another_one_under_it_is_refused(running: Running) -> None:
+    arguments = ["--model", running.endpoint.script(say("Hello.")), "--idempotency-key", "once", "--json"]
+    first = running.cli.run("submit", "Hello", *arguments).document
+    again = running.cli.run("submit", "Hello", *arguments).document
+    assert (again["job_id"], again["was_known"]) == (first["job_id"], True)
+    other = running.cli.run("submit", "Goodbye", *arguments)
+    assert (other.code, other.error["code"]) == (2, "idempotency_conflict")
+
+
+def test_tools_are_listed_and_shown_from_the_catalogue(running: Running) -> None:
+    listed = running.cli.run("tools", "list", "--json").document
+    assert [(tool["name"], tool["is_alive"]) for tool in listed] == [
+        ("soil_moisture", True),
+        ("wait_for_rain", True),
+        ("forecast", True),
+    ]
+    assert "wait_for_rain@1.10.0" in running.cli.run("tools", "list").out
+    shown = running.cli.run("tools", "show", "soil_moisture")
+    for told in ("garden:read", '"bed"', "Measure how moist", "alive"):
+        assert told in shown.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "name"),
+    [
+        (["job", "show", "job_a_00000000000000000000000000"], 4, "job_unknown"),
+        (["job", "follow", "nonsense"], 4, "job_unknown"),
+        (["tools", "show", "forecats"], 4, "tool_unknown"),
+        (["tools", "show", "forecast@9.0.0"], 4, "tool_unknown"),
+        (["submit", "Hello", "--conversation", "conv_a_00000000000000000000000000"], 2, "unknown_conversation"),
+        (["submit", "Hello", "--tools", "no such pattern"], 2, "invalid"),
+    ],
+)
+def test_what_is_not_there_or_refused_has_a_code_of_its_own(
+    running: Running, arguments: list[str], code: int, name: str
+) -> None:
+    result = running.cli.run(*arguments, "--json")
+    assert (result.code, result.error["code"], result.out) == (code, name, "")
+    plain = running.cli.run(*arguments)
+    assert plain.code == code
+    assert plain.err.startswith("Error: ")
+    assert "Traceback" not in plain.err
+
+
+def test_a_worker_of_its_own_becomes_the_process_that_works_and_leaves_the_command_line_behind(
+    running: Running,
+) -> None:
+    with running.cli.running("worker", "--pool", "finance", "--threads", "3") as worker:
+        wait_until(lambda: _is_alive(running, "mortgage_payment"))
+        assert "-m\0workers" in Path(f"/proc/{worker.pid}/cmdline").read_text()
+        assert "rich/table" not in Path(f"/proc/{worker.pid}/maps").read_text()
+        result = interrupt(worker, signal.SIGTERM)
+    assert result.code == 0
+    assert '"slots": 3' in result.err
+
+
+def test_of_several_workers_one_that_is_killed_is_started_again(running: Running) -> None:
+    with running.cli.running("worker", "--pool", "notify", "--processes", "2") as supervisor:
+        wait_until(lambda: len(_children(supervisor)) == 2)
+        killed = _children(supervisor).pop()
+        wait_until(lambda: _is_alive(running, "send_message"))
+        subprocess.run(["kill", "-9", str(killed)], check=True)
+        wait_until(lambda: killed not in _children(supervisor) and len(_children(supervisor)) == 2)
+        children = _children(supervisor)
+        assert interrupt(supervisor).code == 0
+    wait_until_gone(children)
+
+
+def _is_alive(running: Running, tool: str) -> bool:
+    listed = running.cli.run("tools", "list", "--json").document
+    return any(one["name"] == tool and one["is_alive"] for one in listed)
+
+
+def _children(process: "subprocess.Popen[str]") -> set[int]:
+    return set(map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()))

@@ -1,0 +1,6 @@
+"""`python -m trunkline`."""
+
+from trunkline.command_line import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The processes that make a deployment: what to run, and with which environment.
+
+They run `python -P -m orchestrator` and `python -P -m workers`, so that none carries the command line in its memory,
+and no folder of the user's that happens to be the current one takes the place of a package of ours (`-P`).
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final, NoReturn
+
+from messaging.supervisor import ChildSpec
+from trunkline.command_line.failures import BadInput
+
+__all__ = ["become", "orchestrator_children", "orchestrator_environment", "worker_children", "worker_environment"]
+
+_ORCHESTRATOR: Final = (sys.executable, "-P", "-m", "orchestrator")
+_WORKER: Final = (sys.executable, "-P", "-m", "workers")
+
+
+def orchestrator_environment(*, threads: int | None = None) -> dict[str, str]:
+    """What an orchestrator process is told besides the environment of its parent."""
+    return {} if threads is None else {"TRUNKLINE_TURNS_AT_ONCE": str(threads)}
+
+
+def worker_environment(*, pool: str, tools: Sequence[str] = (), threads: int | None = None) -> dict[str, str]:
+    """What a worker process is told besides the environment of its parent.
+
+    Raises:
+        BadInput: The path of a module has a comma.
+    """
+    if commas := [module for module in tools if "," in module]:
+        raise BadInput("usage", f"--tools: a comma separates modules, and {commas[0]} has one; rename it")
+    return {
+        "TRUNKLINE_POOL": pool,
+        **({"TRUNKLINE_TOOLS": ",".join(tools)} if tools else {}),
+        **({} if threads is None else {"TRUNKLINE_CALLS_AT_ONCE": str(threads)}),
+    }
+
+
+def orchestrator_children(number: int, environment: Mapping[str, str]) -> list[ChildSpec]:
+    """Several orchestrator processes."""
+    return [ChildSpec(f"orchestrator {n}", _ORCHESTRATOR, environment) for n in range(1, number + 1)]
+
+
+def worker_children(number: int, environment: Mapping[str, str]) -> list[ChildSpec]:
+    """Several processes of one pool."""
+    pool = environment["TRUNKLINE_POOL"]
+    return [ChildSpec(f"{pool} {n}", _WORKER, environment) for n in range(1, number + 1)]
+
+
+def become(child: ChildSpec) -> NoReturn:
+    """Replaces this process by a child's."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The command is ours; there is no shell, which is the point.
+    os.execve(child.command[0], list(child.command), {**os.environ, **child.environment})  # noqa: S606

@@ -1,0 +1,85 @@
+"""`trunkline orchestrator` and `trunkline worker`: the processes of a deployment that somebody else keeps running.
+
+What is wrong is said here, before anything is started: a child that dies at its start would be started for ever.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trunkline.command_line.output import JsonOption, Output
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from messaging.settings import DeploymentSettings
+    from messaging.supervisor import ChildSpec
+
+__all__ = ["orchestrator", "worker"]
+
+_Processes = Annotated[int, typer.Option(min=1, max=256, help="How many; one that dies is started again.")]
+
+
+def orchestrator(
+    processes: _Processes = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="How many turns each holds in flight; 500 by default.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run orchestrators, which take jobs in and call the model, until SIGTERM or Ctrl-C."""
+    from messaging.settings import load_settings
+    from orchestrator.settings import OrchestratorSettings
+    from trunkline.command_line.children import orchestrator_children, orchestrator_environment
+
+    overrides = {} if threads is None else {"turns_at_once": threads}
+    settings = load_settings(OrchestratorSettings, **overrides)
+    children = orchestrator_children(processes, orchestrator_environment(threads=threads))
+    _run(children, settings, stop_timeout=settings.stop_timeout, output=Output(as_json=as_json))
+
+
+def worker(
+    pool: Annotated[str, typer.Option(metavar="NAME", envvar="TRUNKLINE_POOL", help="The pool whose calls it takes.")],
+    processes: _Processes = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="How many calls each holds in flight; 8 by default.")
+    ] = None,
+    tools: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE", help="A module with tools of your own: pkg.tools or ./my_tools.py."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run workers, which perform the tool calls of one pool, until SIGTERM or Ctrl-C."""
+    from messaging.settings import load_settings
+    from trunkline.command_line.children import worker_children, worker_environment
+    from workers.registry import ToolRegistry
+    from workers.settings import WorkerSettings
+
+    environment = worker_environment(pool=pool, tools=tools or (), threads=threads)
+    given = {"pool": pool, "tools": environment.get("TRUNKLINE_TOOLS"), "calls_at_once": threads}
+    settings = load_settings(WorkerSettings, **{name: value for name, value in given.items() if value is not None})
+    ToolRegistry.load(modules=settings.tool_modules, pools=settings.pools)
+    children = worker_children(processes, environment)
+    _run(children, settings, stop_timeout=settings.stop_timeout, output=Output(as_json=as_json))
+
+
+def _run(
+    children: "Sequence[ChildSpec]", settings: "DeploymentSettings", *, stop_timeout: "timedelta", output: Output
+) -> None:
+    from messaging.command_runner import BlockingRunner
+    from messaging.connections import blocking_client
+    from messaging.logging import configure_logging
+    from messaging.supervisor import Supervisor
+    from trunkline.command_line.children import become
+    from trunkline.command_line.connection import require_fit_redis
+
+    require_fit_redis(settings, output)
+    if len(children) == 1:
+        become(children[0])
+    configure_logging(settings.log_level, settings.log_format, process_role="supervisor")
+    with blocking_client(settings) as client:
+        supervisor = Supervisor(BlockingRunner(client, namespace=settings.key_prefix), stop_timeout=stop_timeout)
+        supervisor.start(children)
+        supervisor.run()
