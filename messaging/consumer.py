@@ -46,10 +46,15 @@ def decode_message(delivery: Delivery) -> Message[Any]:
     message = Message.decode(delivery.body)
     if not isinstance(message.options, dict) or not isinstance(message.kwargs, dict):
         raise DecodeError("options and kwargs of a message are objects", delivery.body, None)
+    if not isinstance(message.actor_name, str) or not isinstance(message.message_id, str):
+        raise DecodeError("actor_name and message_id of a message are texts", delivery.body, None)
     options = {**message.options, "redis_message_id": delivery.id}
     options.pop("eta", None)
     delivery.message_id = message.message_id
-    delivery.enqueued_us = int(options.get("enqueued_us") or message.message_timestamp * 1000)
+    try:
+        delivery.enqueued_us = int(options.get("enqueued_us") or message.message_timestamp * 1000)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DecodeError("the times of a message are numbers", delivery.body, error) from error
     return Message(
         queue_name=q_name(delivery.queue),
         actor_name=message.actor_name,
@@ -112,8 +117,7 @@ class BlockingConsumer(Consumer):
         self.prefetch = prefetch
         self._wait_s = min(timeout, LONGEST_WAIT, timedelta(milliseconds=broker.heartbeat_timeout) / 2).total_seconds()
         self._fetched: deque[Delivery] = deque()
-        self._registered = False
-        self._must_reconcile = True  # this process may have fetched through a connection that broke
+        self._reconciled = False  # this process may have fetched through a connection that broke
 
     @property
     def outstanding_message_count(self) -> int:
@@ -180,26 +184,22 @@ class BlockingConsumer(Consumer):
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Gives back what has not begun, uncounted."""
-        self._give_back([message.delivery for message in messages if isinstance(message, DeliveredMessage)])
+        self._give_back(message.delivery for message in messages if isinstance(message, DeliveredMessage))
 
     def close(self) -> None:
         """Gives back what was fetched and not handed out, and what was on its way."""
-        deliveries = list(self._fetched)
+        self._give_back(self._fetched)
         self._fetched.clear()
-        self._give_back(deliveries)
-        life = self.broker.life
-        with closed_when_away():
-            command = queue_commands.reconcile(life.worker, self.queue_name, life.held_ids(self.queue_name))
-            self.broker.runner.run(command)
 
-    def _give_back(self, deliveries: list[Delivery]) -> None:
-        # Forgotten first: what Redis does not hear of, the next consumer of this queue reconciles.
+    def _give_back(self, deliveries: Iterable[Delivery]) -> None:
+        # Forgotten first: if Redis does not hear of it, the next consumer of this queue says so.
+        life = self.broker.life
         for delivery in deliveries:
             delivery.settled = True
-            self.broker.life.let_go(delivery)
-        if deliveries:
-            with closed_when_away():
-                self.broker.runner.run(queue_commands.settle(deliveries, "give_back"))
+            life.let_go(delivery)
+        with closed_when_away():
+            held = life.held_ids(self.queue_name)
+            self.broker.runner.run(queue_commands.reconcile(life.worker, self.queue_name, held))
 
     def _fetch(self) -> bool:
         room = self.prefetch - self.outstanding_message_count
@@ -207,16 +207,14 @@ class BlockingConsumer(Consumer):
             time.sleep(_NO_ROOM_PAUSE_S)
             return False
         life, runner, queue = self.broker.life, self.broker.runner, self.queue_name
-        if not self._registered:
+        if not self._reconciled or queue in life.leaking:
             life.start([queue])
-            self._registered = True
-        worker = life.worker
-        if self._must_reconcile or queue in life.leaking:
-            runner.run(queue_commands.reconcile(worker, queue, life.held_ids(queue)))
+            runner.run(queue_commands.reconcile(life.worker, queue, life.held_ids(queue)))
             life.leaking.discard(queue)
-        self._must_reconcile = True  # until the answer is here
+        self._reconciled = False  # until the answer is here
+        worker = life.worker
         fetched = runner.run(queue_commands.fetch(worker, queue, room))
-        self._must_reconcile = False
+        self._reconciled = True
         if not fetched.registered:
             life.renew(worker)
             return False

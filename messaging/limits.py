@@ -78,15 +78,17 @@ class TenantLimits:
     """Its share beside other tenants."""
 
 
-def set_queue_limits(queue: str, limits: QueueLimits) -> Command[int]:
+def set_queue_limits(queue: str, limits: QueueLimits, *, only_first: bool = False) -> Command[int]:
     """Sets all limits of a queue; in effect for every worker's next fetch. Answers how many waiting workers were rung.
+
+    With `only_first`, nothing is done if they have been set before.
 
     Raises:
         InvalidLimit: A limit is absurd; the message names it.
     """
     _check(limits.burst, limits.max_in_flight)
     rate = limits.rate
-    words: list[Word] = [queue, ""]
+    words: list[Word] = [queue, "", int(only_first)]
     words += ("step_us", rate.step_us if rate else "", "tolerance_us", rate.step_us * limits.burst if rate else "")
     words += ("max_in_flight", "" if limits.max_in_flight is None else limits.max_in_flight)
     words += ("paused", 1 if limits.paused else "", "fair", 1 if limits.fair else "")
@@ -95,12 +97,16 @@ def set_queue_limits(queue: str, limits: QueueLimits) -> Command[int]:
 
 def pause_queue(queue: str, *, paused: bool) -> Command[int]:
     """Pauses or resumes a queue, and leaves its other limits as they are."""
-    words = (queue, "", "paused", 1 if paused else "")
+    words = (queue, "", 0, "paused", 1 if paused else "")
     return Command(load_script("messaging", "set_limits"), words, whole)
 
 
-def set_tenant_limits(queue: str, tenant: str, limits: TenantLimits | None) -> Command[int]:
+def set_tenant_limits(
+    queue: str, tenant: str, limits: TenantLimits | None, *, only_first: bool = False
+) -> Command[int]:
     """Sets the limits of a tenant in a queue, or (`*`) of every tenant without its own; None takes them away.
+
+    With `only_first`, nothing is done if they have been set before.
 
     Raises:
         InvalidLimit: A limit is absurd; the message names it.
@@ -113,7 +119,7 @@ def set_tenant_limits(queue: str, tenant: str, limits: TenantLimits | None) -> C
         step = limits.rate.step_us if limits.rate else None
         most = limits.max_in_flight
         value = f"{step or ''}|{step * limits.burst if step else ''}|{'' if most is None else most}|{limits.weight:g}"
-    return Command(load_script("messaging", "set_limits"), (queue, tenant, "limits", value), whole)
+    return Command(load_script("messaging", "set_limits"), (queue, tenant, int(only_first), "limits", value), whole)
 
 
 def read_queue_limits(namespace: str, queue: str) -> Command[QueueLimits]:

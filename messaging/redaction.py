@@ -35,9 +35,10 @@ _URL_TOKEN = re.compile(r"""\b(https?://)[^\s/@:"'<>]+@""", re.IGNORECASE)
 _NAMED_SECRET = re.compile(
     rf"(?P<name>(?<![\w.-]){_SENSITIVE_NAME}"
     r"(?P<quote>\\*[\"'])?\s*(?:=>|[:=])\s*)"
-    r"(?:(?P<open>\\+[\"'])(?:(?!(?P=open)).)*(?P<close>(?P=open))?"  # a string within a string
-    r"|\"(?:[^\"\\]|\\.)*(?P<double>\")?"
-    r"|'(?:[^'\\]|\\.)*(?P<single>')?"
+    # A string within a string. More backslashes before a quote than at its beginning: a quote within the inner one.
+    r"(?:(?P<open>\\+[\"'])(?:(?!(?<!\\)(?P=open)).)*(?P<close>(?P=open))?"
+    r"|\"(?:[^\"\\]|\\.?)*(?P<double>\")?"
+    r"|'(?:[^'\\]|\\.?)*(?P<single>')?"
     r"|(?:(?:bearer|basic|digest|token)\s+)?[^\s,;&\"'{}()\[\]]+)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -78,7 +79,8 @@ def redact(text: str) -> str:
 
     Hidden are: passwords in URLs, values of secret-looking names (`password=…`, `"api_key": "…"`, `Authorization: …`),
     bearer tokens, private keys in PEM, and keys that can be told by their form (`sk-…`, GitHub, Slack, AWS, Google,
-    JSON Web Tokens). The time it takes grows with the length of the text only.
+    JSON Web Tokens). The time it takes grows with the length of the text only. What has to stay valid JSON whatever its
+    strings say goes through `redact_value` before it becomes text.
     """
     if not any(map(text.lower().__contains__, _CLUES)):
         return text

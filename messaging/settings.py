@@ -73,6 +73,8 @@ class DeploymentSettings(BaseSettings):
     """Processes of one machine find the embedded Redis there. Default: the data folder."""
     heartbeat_timeout: Duration = Field(timedelta(seconds=5), ge=timedelta(milliseconds=100))
     """Without a sign of life for this long, other processes take over a worker's messages."""
+    limits_file: _Folder | None = None
+    """A TOML file with the limits that queues begin with; see `messaging.limits_file`."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _LowerCase] = "info"
     log_format: Annotated[Literal["auto", "json", "console"], _LowerCase] = "auto"
     """`auto` is for people when standard error is a terminal, else JSON."""

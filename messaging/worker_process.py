@@ -11,6 +11,7 @@ from messaging.broker import TrunklineBroker
 from messaging.command_runner import PipeliningRunner
 from messaging.connections import async_client
 from messaging.event_loop_worker import EventLoopWorker
+from messaging.limits_file import read_limits_file
 from messaging.settings import DeploymentSettings
 
 _log = structlog.get_logger(__name__)
@@ -35,7 +36,13 @@ def run_worker(
         declare: Called on the loop, before anything is consumed.
         slots: How many messages may be in flight at once.
         stop_timeout: How long they may go on after the signal.
+
+    Raises:
+        InvalidLimit: The limits file cannot be read.
     """
+
+    for command in () if settings.limits_file is None else read_limits_file(settings.limits_file):
+        broker.runner.run(command)
 
     async def main() -> None:
         client = async_client(settings)

@@ -43,9 +43,16 @@ end
 local answer = {'ok', integer(now), 0, '', 0}
 local taken = 0
 while taken < room and may_start() do
-  local id = redis.call('LPOP', landing) or redis.call('LPOP', key)
+  local source = landing
+  local id = redis.call('LINDEX', landing, 0)
+  if not id then
+    source = key
+    id = redis.call('LINDEX', key, 0)
+  end
   if not id then break end
   if id == TICKET then
+    redis.call('LPOP', source)
+    source = nil
     id, throttled_until = take_from_lanes(key, now)
     if not id then
       redis.call('LPUSH', key, TICKET)
@@ -65,6 +72,7 @@ while taken < room and may_start() do
     taken = taken + 1
     if step then tat = tat + step end
   end
+  if source then redis.call('LPOP', source) end -- only now, so that it is never nowhere
 end
 if step and taken > 0 then
   redis.call('HSET', key .. ':limits', 'tat_us', integer(tat))

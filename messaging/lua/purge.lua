@@ -34,10 +34,11 @@ for _, priority in ipairs({'i', 'b'}) do
   redis.call('DEL', queue_key(queue) .. ':held_turns:' .. priority)
 end
 for _, id in ipairs(redis.call('ZRANGE', queue_key(queue) .. ':schedule', 0, -1)) do
-  redis.call('HDEL', queue_key(queue) .. ':lane_of', id)
+  drop_scheduled(queue, id)
+  dropped = dropped + 1
 end
-dropped = dropped + redis.call('ZCARD', queue_key(queue) .. ':schedule') + redis.call('ZCARD', queue_key(queue) .. '.XQ')
-for _, suffix in ipairs({':schedule', ':schedule.msgs', '.XQ', '.XQ.msgs', '.XQ.causes'}) do
+dropped = dropped + redis.call('ZCARD', queue_key(queue) .. '.XQ')
+for _, suffix in ipairs({'.XQ', '.XQ.msgs', '.XQ.causes'}) do
   redis.call('DEL', queue_key(queue) .. suffix)
 end
 return dropped

@@ -10,7 +10,7 @@ local worker, queue = ARGV[1], ARGV[2]
 local held = {}
 for i = 3, #ARGV do held[ARGV[i]] = true end
 local returned = 0
-for _, id in ipairs(redis.call('SMEMBERS', acks_key(worker, queue))) do
+for _, id in ipairs(held_last_first(worker, queue)) do
   if not held[id] then
     give_back(worker, queue, id)
     returned = returned + 1

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import redis
@@ -23,6 +24,7 @@ from messaging.limits import (
     set_queue_limits,
     set_tenant_limits,
 )
+from messaging.limits_file import read_limits_file
 from messaging.queue_commands import Fetched
 
 NAMESPACE = "{trunkline}"
@@ -300,3 +302,49 @@ def test_an_absurd_rate_is_refused_with_what_would_do(written: str) -> None:
 def test_a_limit_of_zero_is_refused(limits: QueueLimits) -> None:
     with pytest.raises(InvalidLimit):
         set_queue_limits("q", limits)
+
+
+LIMITS_FILE = """
+[queues.q]
+rate = "50/s"
+burst = 10
+max_in_flight = 20
+fair = true
+
+[queues.q.tenants.acme]
+rate = "5/s"
+weight = 2
+"""
+
+
+def test_a_file_sets_the_limits_that_queues_begin_with_and_no_later_ones(queues: Queues, tmp_path: Path) -> None:
+    file = tmp_path / "limits.toml"
+    file.write_text(LIMITS_FILE)
+    begin = QueueLimits(rate=Rate(50), burst=10, max_in_flight=20, fair=True)
+    for command in read_limits_file(file):
+        queues.run(command)
+    assert queues.run(read_queue_limits(NAMESPACE, "q")) == begin
+    assert queues.client.hget(f"{NAMESPACE}:q:tenant_limits", "acme") == b"200000|200000||2"
+    queues.run(set_queue_limits("q", QueueLimits()))
+    for command in read_limits_file(file):
+        queues.run(command)
+    assert queues.run(read_queue_limits(NAMESPACE, "q")) == QueueLimits()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('[queues.q]\nrate = "fast"', "rate"),
+        ("[queues.q]\nburst = 0", "burst"),
+        ("[queues.q]\nspeed = 1", "speed"),
+        ("[queues.q]\nmax_in_flight = true", "queues.q.max_in_flight"),
+        ("[queues.q.tenants]\nacme = 1", "queues.q.tenants.acme"),
+        ("queues = 1", "queues"),
+        ("[queues", "cannot be read"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(tmp_path: Path, content: str, words: str) -> None:
+    file = tmp_path / "limits.toml"
+    file.write_text(content)
+    with pytest.raises(InvalidLimit, match=words):
+        read_limits_file(file)

@@ -41,6 +41,7 @@ def up(
 
     Redis is not started if TRUNKLINE_REDIS_URL is set.
     """
+    pools = _numbers(pool) if pool else None
     from ledger.settings import LedgerSettings
     from messaging.logging import configure_logging
     from messaging.settings import load_settings
@@ -52,7 +53,7 @@ def up(
     configure_logging(settings.log_level, settings.log_format, process_role="up")
     wanted = deployment_wanted(
         settings,
-        pools=_numbers(pool) if pool else None,
+        pools=pools,
         orchestrators=orchestrators,
         tools=tools or None,
         stand_in_model=offline_model,

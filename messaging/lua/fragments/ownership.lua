@@ -8,10 +8,9 @@ local function owns(worker, queue, id, token)
     and redis.call('SISMEMBER', acks_key(worker, queue), id) == 1
 end
 
-local function forget_delivery(worker, queue, id)
+-- The place in flight becomes free.
+local function free_place(queue, id)
   local key = queue_key(queue)
-  redis.call('SREM', acks_key(worker, queue), id)
-  if redis.call('HDEL', key .. ':deliveries', id) == 0 then return end
   local lane = redis.call('HGET', key .. ':lane_of', id)
   if lane then
     local tenant = string.sub(lane, 3)
@@ -28,6 +27,12 @@ local function forget_delivery(worker, queue, id)
   ring_parked(queue, 1)
 end
 
+-- The worker's ack set comes last: what is in it is found again when the worker reconciles or dies.
+local function forget_delivery(worker, queue, id)
+  if redis.call('HDEL', queue_key(queue) .. ':deliveries', id) == 1 then free_place(queue, id) end
+  redis.call('SREM', acks_key(worker, queue), id)
+end
+
 local function acknowledge(worker, queue, id)
   local key = queue_key(queue)
   redis.call('HDEL', key .. '.msgs', id)
@@ -36,12 +41,22 @@ local function acknowledge(worker, queue, id)
   redis.call('HDEL', key .. ':lane_of', id)
 end
 
--- Back to the head of its queue, where it came from.
+-- Back to the head of its queue, where it came from; it is forgotten here only when it is there.
 local function give_back(worker, queue, id)
-  forget_delivery(worker, queue, id)
   if redis.call('HEXISTS', queue_key(queue) .. '.msgs', id) == 1 then
     put_waiting(queue, id, 'LPUSH')
   end
+  forget_delivery(worker, queue, id)
+end
+
+-- What a worker holds, the last delivery first, so that what goes back to the head keeps its order.
+local function held_last_first(worker, queue)
+  local ids, tokens = redis.call('SMEMBERS', acks_key(worker, queue)), {}
+  for _, id in ipairs(ids) do
+    tokens[id] = tonumber(redis.call('HGET', queue_key(queue) .. ':deliveries', id) or '0')
+  end
+  table.sort(ids, function(one, other) return tokens[one] > tokens[other] end)
+  return ids
 end
 
 -- Into the schedule under the same id: a move, so an id is never in two places.
@@ -90,8 +105,10 @@ end
 local function release_worker(worker, counted, at_us)
   local released = 0
   for _, queue in ipairs(redis.call('SMEMBERS', ns .. ':__queues__')) do
-    for _, id in ipairs(redis.call('SMEMBERS', acks_key(worker, queue))) do
-      if counted then count_crash(queue, id, worker, at_us) end
+    for _, id in ipairs(held_last_first(worker, queue)) do
+      if counted and redis.call('HEXISTS', queue_key(queue) .. '.msgs', id) == 1 then
+        count_crash(queue, id, worker, at_us)
+      end
       give_back(worker, queue, id)
       released = released + 1
     end

@@ -18,7 +18,7 @@ end
 local function take_over_delayed(queue, now_ms)
   local delayed = queue_key(queue) .. '.DQ'
   for _ = 1, PROMOTED_AT_ONCE do
-    local id = redis.call('LPOP', delayed)
+    local id = redis.call('LINDEX', delayed, 0)
     if not id then return end
     local body = redis.call('HGET', delayed .. '.msgs', id)
     if body then
@@ -27,5 +27,6 @@ local function take_over_delayed(queue, now_ms)
       schedule(queue, id, body, eta or now_ms)
       redis.call('HDEL', delayed .. '.msgs', id)
     end
+    redis.call('LPOP', delayed)
   end
 end

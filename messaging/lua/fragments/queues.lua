@@ -8,8 +8,9 @@
 --   :<queue>.XQ              zset    dead letters by time of death, ms; bodies in :<queue>.XQ.msgs, causes in :<queue>.XQ.causes
 --   :<queue>.DQ              list    what stock Dramatiq processes delayed; taken over into the schedule
 --   :<queue>:deliveries      hash    id -> token of the delivery that owns it now
---   :<queue>:crashes         hash    id -> "count|worker|fetched_us|lost_us" of deliveries that died with their worker
---   :<queue>:limits          hash    paused, step_us, tolerance_us, max_in_flight, fair, and tat_us of the rate (permanent)
+--   :<queue>:crashes         hash    id -> "count|worker|lost_us" of deliveries that died with their worker
+--   :<queue>:limits          hash    set, paused, step_us, tolerance_us, max_in_flight, fair, and tat_us of the
+--                                    rate (permanent)
 --   :<queue>:starts          hash    starts by second, while there is a rate; expires after ten quiet seconds
 --   :<queue>:timed           zset    workers that the rate makes wait, each with its own time to come back, µs
 --   :<queue>:parked          list    workers that wait for a place or for the end of a pause
@@ -114,6 +115,13 @@ local function unschedule(queue, id)
   local key = queue_key(queue)
   redis.call('ZREM', key .. ':schedule', id)
   redis.call('HDEL', key .. ':schedule.msgs', id)
+end
+
+-- A message that shall not come any more, with all that is kept of it.
+local function drop_scheduled(queue, id)
+  unschedule(queue, id)
+  redis.call('HDEL', queue_key(queue) .. ':crashes', id)
+  redis.call('HDEL', queue_key(queue) .. ':lane_of', id)
 end
 
 -- A message in Dramatiq's encoding. `kwargs` is JSON text; names and ids are ours and need no escaping.
