@@ -8,7 +8,8 @@ local added = 0
 local lane = ARGV[1] ~= '' and ARGV[1] or nil
 for i = 2, #ARGV, 4 do
   local queue, id, body, delay_ms = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  if redis.call('HEXISTS', queue_key(queue) .. '.msgs', id) == 0 then
+  local key = queue_key(queue)
+  if redis.call('HEXISTS', key .. '.msgs', id) == 0 and redis.call('HEXISTS', key .. ':schedule.msgs', id) == 0 then
     redis.call('SADD', ns .. ':__queues__', queue)
     if delay_ms == '' then
       enqueue(queue, id, body, lane)
