@@ -18,7 +18,7 @@ def refuse_job(delivery: Delivery, refusal: Refused, reply_to: ReplyAddress | No
         json.dumps({"reason": refusal.code, "error": refusal.reason}),
         reply_to.queue if reply_to else "",
         reply_to.actor if reply_to else "",
-        json.dumps({"refused": {"message_id": delivery.id, "error": error}}),
+        json.dumps({"refused": {"message_id": delivery.message_id or delivery.id, "error": error}}),
         round(DEAD_LETTER_TTL.total_seconds() * 1000),
     )
     return Command(load_script("ledger", "refuse_job"), words, bool)

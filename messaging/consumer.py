@@ -54,7 +54,7 @@ def decode_message(delivery: Delivery) -> Message[Any]:
     try:
         delivery.enqueued_us = int(options.get("enqueued_us") or message.message_timestamp * 1000)
     except (TypeError, ValueError, OverflowError) as error:
-        raise DecodeError("the times of a message are numbers", delivery.body, error) from error
+        raise DecodeError("the times of a message are numbers", delivery.body, error) from error  # type: ignore[no-untyped-call]
     return Message(
         queue_name=q_name(delivery.queue),
         actor_name=message.actor_name,
@@ -188,8 +188,8 @@ class BlockingConsumer(Consumer):
 
     def close(self) -> None:
         """Gives back what was fetched and not handed out, and what was on its way."""
-        self._give_back(self._fetched)
-        self._fetched.clear()
+        fetched, self._fetched = self._fetched, deque()
+        self._give_back(fetched)
 
     def _give_back(self, deliveries: Iterable[Delivery]) -> None:
         # Forgotten first: if Redis does not hear of it, the next consumer of this queue says so.

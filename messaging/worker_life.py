@@ -66,7 +66,7 @@ class WorkerLife:
         """Registers the worker for `queues` and begins to beat. May be called again with more queues."""
         with self._lock:
             self.queues |= set(queues)
-            self._register()
+            self._register(self.worker)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._beat_until_stopped, name="worker-life", daemon=True)
                 self._thread.start()
@@ -87,12 +87,12 @@ class WorkerLife:
         with self._lock:
             if self.worker != dead:
                 return
-            self.worker = _new_worker_id()
-            _log.warning(
-                "this worker was declared dead and goes on under a new id", worker=dead, new_worker=self.worker
-            )
+            fresh = _new_worker_id()
+            _log.warning("this worker was declared dead and goes on under a new id", worker=dead, new_worker=fresh)
             self._runner.run(queue_commands.leave(dead, died=False))
-            self._register()
+            self._register(fresh)
+            # Only now: whoever fetched under an id that is not registered yet would take it for dead as well.
+            self.worker = fresh
 
     def on_beat(self, callback: Callable[[Pulse], None]) -> None:
         """Calls `callback` with each beat's answer, on the beating thread."""
@@ -118,9 +118,9 @@ class WorkerLife:
             self._next_round = due
             self._wake.set()
 
-    def _register(self) -> None:
-        info = {**self._info, "queues": sorted(self.queues), "worker": self.worker}
-        self._runner.run(queue_commands.register(self.worker, info, sorted(self.queues)))
+    def _register(self, worker: str) -> None:
+        info = {**self._info, "queues": sorted(self.queues), "worker": worker}
+        self._runner.run(queue_commands.register(worker, info, sorted(self.queues)))
 
     def _beat_until_stopped(self) -> None:
         while not self._stopping:

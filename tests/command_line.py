@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,6 +62,13 @@ class CommandLine:
         out, err = process.communicate(said, timeout=_PATIENCE_S)
         return Result(process.returncode, out, err)
 
+    def run_each(self, *lines: tuple[Sequence[str], Mapping[str, str]]) -> list[Result]:
+        """Runs command lines with their settings in one process, one after the other: starting is most of the time."""
+        process = self._start([], {}, stdin=subprocess.PIPE, program=[sys.executable, __file__])
+        out, err = process.communicate(json.dumps(lines), timeout=_PATIENCE_S)
+        assert process.returncode == 0, err
+        return [Result(**result) for result in json.loads(out)]
+
     @contextmanager
     def running(self, *arguments: str, **settings: str) -> Iterator["subprocess.Popen[str]"]:
         """Runs a command in the background, and kills it at the end if it still runs."""
@@ -84,11 +92,18 @@ class CommandLine:
             assert text.endswith("\n}\n"), process.communicate()
             yield process, json.loads(text)
 
-    def _start(self, arguments: Sequence[str], settings: Mapping[str, str], *, stdin: int) -> "subprocess.Popen[str]":
+    def _start(
+        self,
+        arguments: Sequence[str],
+        settings: Mapping[str, str],
+        *,
+        stdin: int,
+        program: Sequence[str] = (str(SCRIPT),),
+    ) -> "subprocess.Popen[str]":
         mine = {name: value for name, value in os.environ.items() if not name.startswith(("TRUNKLINE_", "OPENAI_"))}
         data = {"TRUNKLINE_DATA_DIR": str(self.folder / "data")}
         return subprocess.Popen(
-            [SCRIPT, *arguments],
+            [*program, *arguments],
             env={**mine, **data, **self.settings, **settings},
             cwd=self.folder,
             stdin=stdin,
@@ -123,3 +138,22 @@ def wait_until_gone(pids: set[int]) -> None:
     """Waits until none of the processes exists."""
     assert pids
     wait_until(lambda: not any(process_exists(pid) for pid in pids))
+
+
+def _run_each() -> None:
+    from trunkline.command_line.program import run
+
+    results = []
+    for arguments, settings in json.load(sys.stdin):
+        before = dict(os.environ)
+        os.environ.update(settings)
+        with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+            code = run(arguments)
+        os.environ.clear()
+        os.environ.update(before)
+        results.append({"code": code, "out": out.getvalue(), "err": err.getvalue()})
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    _run_each()

@@ -56,7 +56,12 @@ def violations_in(
     violations = [
         *(sentence for job in snapshot.jobs.values() for check in _OF_A_JOB for sentence in check(snapshot, job)),
         *(sentence for id in snapshot.conversations for sentence in _conversation(snapshot, id)),
-        *(sentence for queue in snapshot.queues.values() for sentence in _queue(snapshot, queue)),
+        *(
+            sentence
+            for queue in snapshot.queues.values()
+            for check in _OF_A_QUEUE
+            for sentence in check(snapshot, queue)
+        ),
         *_indexes(snapshot),
         *_feed(snapshot),
         *_replies(snapshot, replies_are_read=replies_are_read),
@@ -253,21 +258,20 @@ def _expires(snapshot: Snapshot, job: RawJob) -> Violations:
 
 
 def _conversation(snapshot: Snapshot, id: str) -> Violations:
-    record = snapshot.conversations[id]
+    runs = snapshot.conversations[id].get("running", "")
     jobs = [job for job in snapshot.jobs.values() if job.conversation == id]
     running = [job for job in jobs if job.state == "running"]
-    if [job.id for job in running] != ([record["running"]] if record["running"] else []):
-        yield f"{id} says that {record['running'] or 'nothing'} runs, and {[job.id for job in running]} do"
+    if [job.id for job in running] != ([runs] if runs else []):
+        yield f"{id} says that {runs or 'nothing'} runs, and {[job.id for job in running]} do"
     waiting: Sequence[str] = snapshot.get(f"conversation:{id}:waiting", ())
     for job in jobs:
         if job.state == "waiting" and (waiting.count(job.id) != 1 or not running):
-            runs = record["running"] or "nothing"
-            yield f"{job.id} waits {waiting.count(job.id)} times for {id}, in which {runs} runs"
+            yield f"{job.id} waits {waiting.count(job.id)} times for {id}, in which {runs or 'nothing'} runs"
     for name in (f"conversation:{id}", f"conversation:{id}:messages"):
         ttl_ms = snapshot.ttl_ms(name)
-        if ttl_ms is not None and (ttl_ms != FOR_EVER) != (not record["running"]):
-            yield f"{name}, in which {record['running'] or 'nothing'} runs, has a TTL of {ttl_ms} ms"
-    if not record["running"] and waiting and any(job.state == "waiting" for job in jobs):
+        if ttl_ms is not None and (ttl_ms != FOR_EVER) != (not runs):
+            yield f"{name}, in which {runs or 'nothing'} runs, has a TTL of {ttl_ms} ms"
+    if not runs and waiting and any(job.state == "waiting" for job in jobs):
         yield f"{id} rests, and {list(waiting)} wait for it"
     yield from _messages_are_acceptable(snapshot, id, jobs, running)
 
@@ -333,6 +337,21 @@ def _queue(snapshot: Snapshot, queue: RawQueue) -> Violations:
         yield f"queue {name}: not every dead letter has a body and a cause"
     if forgotten := sorted(set(queue.crashes) - set(queue.bodies) - set(queue.scheduled)):
         yield f"queue {name}: crashes are counted of {forgotten}, which are done"
+
+
+def _lanes(snapshot: Snapshot, queue: RawQueue) -> Violations:
+    in_lanes = [id for ids in queue.lanes.values() for id in ids]
+    if queue.tickets != len(in_lanes):
+        yield f"queue {queue.name}: {len(in_lanes)} messages wait in lanes, and {queue.tickets} tickets stand for them"
+    for lane, ids in queue.lanes.items():
+        if astray := [id for id in ids if queue.lane_of.get(id) != lane]:
+            yield f"queue {queue.name}: {astray} wait in the lane {lane}, which is not theirs"
+    if forgotten := sorted(set(queue.lane_of) - set(queue.bodies) - set(queue.scheduled)):
+        yield f"queue {queue.name}: lanes are kept of {forgotten}, which are done"
+    in_flight = Counter(queue.lane_of[id].partition(":")[2] for id in queue.deliveries if id in queue.lane_of)
+    if in_flight != Counter(queue.in_flight_by_tenant):
+        counted = dict(queue.in_flight_by_tenant)
+        yield f"queue {queue.name}: in flight by tenant are {dict(in_flight)}, and counted are {counted}"
 
 
 def _not_at_rest(snapshot: Snapshot) -> Violations:
@@ -423,6 +442,7 @@ def _lasts(snapshot: Snapshot, name: str) -> bool:
     return snapshot.ttl_ms(name) == FOR_EVER
 
 
+_OF_A_QUEUE: Final[Sequence[Callable[[Snapshot, RawQueue], Violations]]] = (_queue, _lanes)
 _OF_A_JOB: Final[Sequence[Callable[[Snapshot, RawJob], Violations]]] = (
     _ends_once,
     _has_a_message,

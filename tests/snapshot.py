@@ -15,6 +15,8 @@ import redis
 
 _SCRIPT: Final = Path(__file__).with_suffix(".lua").read_text("utf-8")
 FOR_EVER: Final = -1
+TICKET: Final = "*"
+"""In the list of a fair queue, what stands for a message that waits in a lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,12 @@ class RawQueue:
     """A queue with everything around it."""
 
     name: str
-    waiting: Sequence[str]
+    entries: Sequence[str]
+    """The list itself: ids and, in a fair queue, tickets."""
+    lanes: Mapping[str, Sequence[str]]
+    """Of a fair queue: ids by the lane, `<priority>:<tenant>`, in which they wait."""
+    lane_of: Mapping[str, str]
+    in_flight_by_tenant: Mapping[str, int]
     bodies: Mapping[str, str]
     deliveries: Mapping[str, str]
     crashes: Mapping[str, str]
@@ -121,8 +128,18 @@ class RawQueue:
     """Ids by the worker that they are on their way to."""
 
     @property
+    def waiting(self) -> list[str]:
+        """What waits in the list and in the lanes."""
+        return [*(id for id in self.entries if id != TICKET), *(id for ids in self.lanes.values() for id in ids)]
+
+    @property
+    def tickets(self) -> int:
+        """How many entries, also of those on their way to a worker, stand for a message in a lane."""
+        return [*self.entries, *(id for ids in self.landing.values() for id in ids)].count(TICKET)
+
+    @property
     def landed(self) -> list[str]:
-        return [id for ids in self.landing.values() for id in ids]
+        return [id for ids in self.landing.values() for id in ids if id != TICKET]
 
     def kwargs_of(self, id: str) -> Mapping[str, Any]:
         """The arguments of a message that waits, is in flight or is scheduled."""
@@ -211,7 +228,16 @@ class Snapshot:
     def _queue(self, name: str) -> RawQueue:
         return RawQueue(
             name=name,
-            waiting=self.get(name, ()),
+            entries=self.get(name, ()),
+            lanes={
+                key.removeprefix(f"{name}:lane:"): ids.content
+                for key, ids in self.keys.items()
+                if key.startswith(f"{name}:lane:")
+            },
+            lane_of=self.get(f"{name}:lane_of", {}),
+            in_flight_by_tenant={
+                tenant: int(count) for tenant, count in self.get(f"{name}:tenant_in_flight", {}).items()
+            },
             bodies=self.get(f"{name}.msgs", {}),
             deliveries=self.get(f"{name}:deliveries", {}),
             crashes=self.get(f"{name}:crashes", {}),

@@ -1,5 +1,5 @@
-#!lua
--- list_jobs: jobs, newest first. Entries of jobs that have expired leave the index on the way.
+#!lua flags=allow-oom
+-- list_jobs: jobs, newest first. Entries of jobs that have expired leave the index on the way, which frees memory.
 --
 -- ARGV: 1 accepted not before, ms, 2 accepted before, ms, or '' (for the next page), 3 how many, 4 state or '',
 --       5 tenant (JSON) or ''

@@ -71,6 +71,9 @@ while taken < room and may_start() do
     answer[#answer + 1] = body
     taken = taken + 1
     if step then tat = tat + step end
+  elseif not source then
+    free_place(queue, id)
+    redis.call('HDEL', key .. ':lane_of', id)
   end
   if source then redis.call('LPOP', source) end -- only now, so that it is never nowhere
 end

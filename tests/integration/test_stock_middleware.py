@@ -1,4 +1,4 @@
-"""Stock Dramatiq on our broker: its worker, its middleware and its producers, and what the broker makes better for them."""
+"""Stock Dramatiq on our broker: its worker, its middleware and its producers, and what becomes better for them."""
 
 import json
 import statistics
@@ -27,6 +27,7 @@ from messaging.command_runner import BlockingRunner
 from messaging.consumer import LONGEST_WAIT
 from messaging.delivery import current_delivery
 from messaging.embedded_redis import EmbeddedRedis
+from messaging.limits import pause_queue
 from messaging.queue_commands import Fetched
 from messaging.worker_life import ROUNDS_INTERVAL
 
@@ -273,6 +274,24 @@ def test_a_consumer_that_is_started_again_counts_what_the_one_before_it_fetched(
         may_end.set()
         wait_until_done(broker, worker)
     assert (len(seen), max(seen)) == (12, 2)
+
+
+def test_a_stock_worker_waits_in_redis_while_its_queue_is_paused(broker: TrunklineBroker) -> None:
+    broker.runner = runner = WatchedRunner(broker)
+    ran: list[int] = []
+
+    @dramatiq.actor(broker=broker)
+    def note() -> None:
+        ran.append(runner.sent.count("fetch"))
+
+    broker.runner.run(pause_queue(QUEUE, paused=True))
+    note.send()
+    with working(broker) as worker:
+        wait_until(lambda: runner.sent.count("beat") >= 3)
+        broker.runner.run(pause_queue(QUEUE, paused=False))
+        wait_until_done(broker, worker)
+    (fetches,) = ran
+    assert fetches <= runner.sent.count("beat") + 2  # it does not ask over and over
 
 
 def test_a_message_that_cannot_be_decoded_does_not_disturb_its_neighbours(

@@ -171,7 +171,7 @@ class Deployment:
         role: Role,
         *,
         pool: str | None = None,
-        fault: Fault | None = None,
+        faults: Sequence[Fault] = (),
         copies: int = 1,
         entry: Literal["fork", "module"] = "fork",
         **settings: object,
@@ -181,7 +181,7 @@ class Deployment:
         Args:
             role: What it is.
             pool: The pools that a worker serves, by commas.
-            fault: What goes wrong with it.
+            faults: What goes wrong with it.
             copies: How often whatever it enqueues is delivered.
             entry: `module` is `python -P -m <role>`; `fork` does the same on what a server has imported before.
             settings: More `TRUNKLINE_*` variables, in lower case.
@@ -196,7 +196,7 @@ class Deployment:
                     subprocess.Popen(command, env={**os.environ, **environment}, cwd=self.folder, stderr=stream)
                 )
         else:
-            arguments = (role, environment, log, fault, copies)
+            arguments = (role, environment, log, faults, copies)
             process = _forking.Process(target=run_process, args=arguments, daemon=True)
             process.start()
             handle = _Forked(process)
@@ -295,9 +295,9 @@ class Deployment:
         """Waits until tools have written something down so often."""
         await wait_until(lambda: len(self.notes(job, what=what)) >= times, f"{times} notes of {what!r}")
 
-    def fault(self, when: Literal["before", "after", "lose"], script: str) -> Fault:
-        """A fault with a marker of its own."""
-        return Fault(when, script, self.folder / f"{self.namespace}.{when}-{script}-{len(self.processes)}")
+    def fault(self, when: str, script: str, *, of: str = "") -> Fault:
+        """A fault that hits once, in whichever of the processes that have it; `of` tells several of a kind apart."""
+        return Fault(when, script, self.folder / f"{self.namespace}.{when}-{script}-{of}")
 
     def ask(self, command: Command[T]) -> T:
         """Sends a command of ours."""
@@ -315,8 +315,8 @@ class Deployment:
         return [json.loads(cause) for cause in causes]
 
     def logs(self) -> str:
-        """What all processes logged, for messages of failures."""
-        return "\n".join(f"== {process.log.name}\n{process.log.read_text()}" for process in self.processes)
+        """The ends of what all processes logged, without stack traces, for messages of failures."""
+        return "\n".join(_end_of_log(process.log) for process in self.processes)
 
     async def keeps_its_promises(self) -> None:
         """Waits until all is done, and asserts that everything is as promised, before and then."""
@@ -326,13 +326,13 @@ class Deployment:
             nonlocal unfinished
             snapshot = Snapshot.take(self.redis, self.prefix)
             broken = violations_in(snapshot, quiescent=False, replies_are_read=self.replies_are_read)
-            assert not broken, "\n".join(["promises are broken:", *broken, self.logs()[-20_000:]])
+            assert not broken, "\n".join(["promises are broken:", *broken, self.logs()])
             unfinished = violations_in(snapshot, replies_are_read=self.replies_are_read)
             return not unfinished
 
         with contextlib.suppress(TimeoutError):
             await wait_until(at_rest, "rest", patience=timedelta(seconds=8))
-        assert not unfinished, "\n".join(["not everything is done:", *unfinished, self.logs()[-20_000:]])
+        assert not unfinished, "\n".join(["not everything is done:", *unfinished, self.logs()])
 
     def forget_what_has_ended(self) -> None:
         """Removes jobs and conversations from a ledger at rest, so that looking at it stays quick."""
@@ -358,3 +358,16 @@ async def wait_until(condition: Callable[[], bool], what: str, *, patience: time
 async def all_of(waiting: Iterable[Any]) -> list[Any]:
     """Awaits several at once."""
     return list(await asyncio.gather(*waiting))
+
+
+def _end_of_log(log: Path) -> str:
+    lines = [f"== {log.name}"]
+    for line in log.read_text(errors="replace").splitlines()[-10:]:
+        if not line.startswith("{"):
+            lines.append(line)
+            continue
+        entry = json.loads(line)
+        raised = entry.pop("exception", "").splitlines()[-1:]
+        shown = [f"{name}={entry[name]}" for name in sorted(entry.keys() - {"level", "timestamp", "event"})]
+        lines.append(" ".join([entry["timestamp"], entry["level"], entry["event"], *shown, *raised]))
+    return "\n".join(lines)

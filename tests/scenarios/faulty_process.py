@@ -8,7 +8,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,17 +19,19 @@ from messaging import script
 from messaging.command import Command
 from messaging.command_runner import PipeliningRunner
 from messaging.errors import OperatorError
+from messaging.queue_commands import Fetched
 from workers.errors import WorkersError
 
 Role = Literal["orchestrator", "workers"]
 _PR_SET_PDEATHSIG = 1
 
-#: Appended to the fragment `queues`. What is promoted from the schedule was copied when it was enqueued.
+#: Appended to the fragment `queues`. What is promoted from the schedule has been copied before; answers to upstreams are
+#: not ours to repeat, since whoever counts them counts messages.
 _COPYING = """
 local enqueue_once = enqueue
 enqueue = function(queue, id, body, lane)
   enqueue_once(queue, id, body, lane)
-  if not string.find(id, '!', 1, true) then
+  if not string.find(id, '!', 1, true) and string.sub(queue, 1, 6) ~= 'reply.' then
     for copy = 2, COPIES do enqueue_once(queue, id .. '!' .. copy, body, lane) end
   end
 end
@@ -47,7 +49,7 @@ class Fault:
         marker: A file that says that it has happened.
     """
 
-    when: Literal["before", "after", "lose"]
+    when: str
     script: str
     marker: Path
 
@@ -56,9 +58,11 @@ class Fault:
         """Whether it has happened."""
         return self.marker.exists()
 
-    def hits(self, when: str, command: Command[Any]) -> bool:
-        """Whether it happens now."""
+    def hits(self, when: str, command: Command[Any], answer: Any = None) -> bool:
+        """Whether it happens now. A fetch that fetched nothing does not count."""
         if when != self.when or command.script is None or command.script.name != self.script:
+            return False
+        if isinstance(answer, Fetched) and not answer.deliveries:
             return False
         try:
             self.marker.touch(exist_ok=False)
@@ -68,7 +72,7 @@ class Fault:
 
 
 def run_process(
-    role: Role, environment: Mapping[str, str], log: Path, fault: Fault | None = None, copies: int = 1
+    role: Role, environment: Mapping[str, str], log: Path, faults: Sequence[Fault] = (), copies: int = 1
 ) -> None:
     """Runs a process until it is told to stop, or until its fault hits.
 
@@ -76,7 +80,7 @@ def run_process(
         role: What it is.
         environment: The variables that its settings are read from.
         log: Where standard error goes.
-        fault: What goes wrong.
+        faults: What goes wrong.
         copies: How often every message that it enqueues is delivered.
     """
     _die_with_parent()
@@ -85,8 +89,7 @@ def run_process(
     os.environ.update(environment)
     with log.open("ab") as file:
         os.dup2(file.fileno(), 2)
-    if fault is not None:
-        _install(fault)
+    _install(faults)
     if copies > 1:
         enqueue_copies(copies)
     try:
@@ -111,16 +114,16 @@ def enqueue_copies(copies: int) -> None:
     script.load_script.cache_clear()
 
 
-def _install(fault: Fault) -> None:
+def _install(faults: Sequence[Fault]) -> None:
     run_once = PipeliningRunner.run_once
 
     async def faulty_run_once(self: PipeliningRunner, command: Command[Any]) -> Any:
-        if fault.hits("before", command):
+        if any(fault.hits("before", command) for fault in faults):
             os.kill(os.getpid(), signal.SIGKILL)
         answer = await run_once(self, command)
-        if fault.hits("after", command):
+        if any(fault.hits("after", command, answer) for fault in faults):
             os.kill(os.getpid(), signal.SIGKILL)
-        if fault.hits("lose", command):
+        if any(fault.hits("lose", command, answer) for fault in faults):
             raise redis.ConnectionError("the answer got lost, as a test wants it")
         return answer
 

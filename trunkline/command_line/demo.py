@@ -93,7 +93,7 @@ def _wanted(folder: Path) -> "Wanted":
 
     own: dict[str, Any] = {"namespace": _NAMESPACE, "data_dir": folder, "runtime_dir": folder}
     settings = load_settings(LedgerSettings, **own, job_retention=_RETENTION, conversation_retention=_RETENTION)
-    level = settings.log_level if "log_level" in settings.model_fields_set else "warning"
+    level = settings.log_level if "log_level" in settings.model_fields_set else "error"
     configure_logging(level, settings.log_format, process_role="demo")
     environment = {
         "TRUNKLINE_NAMESPACE": _NAMESPACE,
@@ -132,7 +132,7 @@ def _converse(deployment: "Deployment", workers: "Workers", output: Output) -> l
             accepted = client.submit(text, conversation_id=conversation, caller=caller, agent="demo")
             conversation = accepted.conversation_id
             result, events = follow(client, accepted.job_id, process=workers, output=quiet)
-            quiet.print(hops_table(events, process=workers, output=quiet), "")
+            quiet.print("", hops_table(events, process=workers, output=quiet), "")
             told.append(_Told(result, events))
             if result.state != "completed":
                 break

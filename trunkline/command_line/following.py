@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from schemas.events import JobEvent
+from schemas.events import CallProgress, JobEvent
 from schemas.job_result import JobResult
 from trunkline.client import Client
 from trunkline.command_line.failures import JobDidNotComplete
@@ -41,10 +41,13 @@ def follow(client: Client, job_id: str, *, process: FindProcess, output: Output)
                 if output.as_json:
                     output.line(event.model_dump(mode="json"))
                     continue
-                for line in story.tell(event):
-                    output.print(line)
+                lines = story.tell(event)
                 if spinner is not None:
                     spinner.update(Text(story.state, "dim", no_wrap=True, overflow="ellipsis"))
+                    if isinstance(event, CallProgress):
+                        continue  # the line that is redrawn says it
+                for line in lines:
+                    output.print(line)
     except KeyboardInterrupt:
         output.note(f"Stopped following; the job goes on. Follow it again: trunkline job follow {job_id}")
         raise
@@ -59,7 +62,7 @@ def follow(client: Client, job_id: str, *, process: FindProcess, output: Output)
 def print_answer(result: JobResult, output: Output) -> None:
     """Writes the answer, if there is one, as a paragraph of its own."""
     if result.answer:
-        output.print("", Text(printable(result.answer)), "")
+        output.print("", Text(printable(result.answer)))
 
 
 def require_completed(result: JobResult) -> None:

@@ -1,7 +1,7 @@
 """Where the time of a job went, hop by hop: from its events, and nothing else. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
 from schemas.events import (
@@ -125,8 +125,7 @@ class _Reading:
                 self._call(event.turn, event.index, event.elapsed_us, _outcome(event))
                 self._gathered(event)
             case JobEnded():
-                if self.turn_started is not None:
-                    self._model(self.turn_started.turn, None, event.state)
+                self._ended(event)
             case JobAccepted() | JobStarted() | CallProgress():
                 pass
             case _:
@@ -166,6 +165,12 @@ class _Reading:
                 attempt=attempt,
             )
         )
+
+    def _ended(self, event: JobEnded) -> None:
+        if self.turn_started is not None:
+            self._model(self.turn_started.turn, None, event.state)
+        elif event.state == "failed" and self.hops and self.hops[-1].kind == "model":
+            self.hops[-1] = replace(self.hops[-1], outcome="failed")  # no answer and no calls came of it
 
     def _gathered(self, event: CallEnded) -> None:
         turn = self.turns.get(event.turn)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from rich.table import Table
 from rich.text import Text
@@ -14,24 +15,27 @@ from trunkline.command_line.story import state_style, why_not
 
 __all__ = ["calls_table", "facts_table", "jobs_table"]
 
+#: Where more columns than the most important ones have room.
+_WIDE: Final = 120
+#: Of an answer no more is shown in a list, however much room there is.
+_LONGEST: Final = 100
+
 
 def jobs_table(jobs: Sequence[JobResult], output: Output, *, now: datetime) -> Table:
     """A line for each job."""
-    table = output.table("job", "state", "accepted", ">took", ">turns", ">calls", "tenant", "answer, or why not")
-    for column in table.columns:
-        column.no_wrap, column.overflow = True, "ellipsis"
-    table.columns[0].overflow = "fold"
+    wide = output.console.width >= _WIDE
+    more = [">turns", ">calls", "tenant"] if wide else []
+    table = output.table("job", "state", "accepted", ">took", *more, "~answer, or why not")
     for job in jobs:
         last = why_not(job.error, job.state) or job.answer or ""
+        more_cells = [Text(str(job.turns)), Text(str(job.calls)), Text(one_line(job.tenant))] if wide else []
         table.add_row(
             job.job_id,
             Text(job.state, state_style(job.state)),
             ago(datetime.fromtimestamp(job.accepted_us / 1e6, UTC), now=now),
             _took(job),
-            str(job.turns),
-            str(job.calls),
-            Text(one_line(job.tenant)),
-            Text(shortened(last, 60), "dim"),
+            *more_cells,
+            Text(shortened(last, _LONGEST), "dim"),
         )
     return table
 
@@ -56,8 +60,7 @@ def facts_table(job: JobResult, output: Output) -> Table:
 
 def calls_table(calls: Sequence[Call], output: Output) -> Table:
     """Two lines for each call: what was asked, and what the model was told."""
-    table = output.table("call", "tool", "outcome", "arguments, and what the model was told")
-    table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
+    table = output.table("call", "tool", "outcome", "~arguments, and what the model was told")
     for call in calls:
         kind = call.outcome.kind.replace("_", " ") if call.outcome else "open"
         told = Text(shortened(arguments_text(call.arguments), output.width))

@@ -92,10 +92,23 @@ class Output:
         _write(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
     def table(self, *columns: str) -> Table:
-        """An empty table in the look of all of ours. A column whose name begins with `>` is aligned to the right."""
+        """An empty table in the look of all of ours.
+
+        Args:
+            columns: Their names. One that begins with `>` is aligned to the right. One that begins with `~` gets the
+                room that the others leave; then each row is one line, which is cut at the edge of a terminal.
+        """
+        one_line = any(column.startswith("~") for column in columns)
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        table.expand = one_line and self.console.is_terminal
         for column in columns:
-            table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+            table.add_column(
+                column.lstrip(">~"),
+                justify="right" if column.startswith(">") else "left",
+                no_wrap=one_line,
+                overflow="ellipsis",
+                ratio=1 if table.expand and column.startswith("~") else None,
+            )
         return table
 
     def facts(self) -> Table:

@@ -87,5 +87,5 @@ def arguments_text(arguments: str) -> str:
 def plural(number: int, noun: str) -> str:
     """`1 call`, `3 calls`."""
     if number != 1:
-        noun += "es" if noun.endswith("s") else "s"
+        noun += "es" if noun.endswith(("s", "sh")) else "s"
     return f"{number} {noun}"

@@ -105,9 +105,8 @@ class Story:
             self._pools[event.turn, call.index] = call.pool or ""
         self._open |= {(event.turn, call.index) for call in event.calls if call.outcome is None}
         self._note_open_calls()
-        what = f"asks for {plural(len(event.calls), 'call')}" if event.calls else "answers"
-        took = duration_text(event.facts.elapsed_us)
-        line = self._line(event, f"turn {event.turn}", f"{event.facts.model} {what} after {took}", mark="●")
+        took = f"after {duration_text(event.facts.elapsed_us)}, {event.facts.model}"
+        line = self._line(event, f"turn {event.turn}", f"{_what_it_said(event)} {took}", mark="●")
         return [line, *(self._requested(call, names[call.index]) for call in event.calls)]
 
     def _requested(self, call: RequestedCall, name: str) -> Text:
@@ -139,7 +138,8 @@ class Story:
     def _where(self, delivery: Delivered, queue: str) -> str:
         process = self._process(delivery.worker)
         died = f", after {plural(delivery.crashes, 'crash')}" if delivery.crashes else ""
-        return f"{queue}, {process or 'a process that is gone'}{died}"
+        where = f"{process or 'a process that is gone'}{died}"
+        return f"{queue}, {where}" if queue else where
 
     def _call_line(
         self,
@@ -192,6 +192,13 @@ def why_not(error: JobError | None, state: str) -> str:
 def state_style(state: str) -> str:
     """The colour of a job's state."""
     return _STYLES.get(state, "magenta")
+
+
+def _what_it_said(event: ModelAnswered) -> str:
+    if event.calls:
+        return f"the model asks for {plural(len(event.calls), 'call')}"
+    # Without calls and without an answer the job fails next, and says why.
+    return "the model's turn ends" if event.facts.finish_reason in (None, "tool_calls") else "the model answers"
 
 
 def _key(event: CallStarted | CallProgress | CallRetried | CallEnded) -> tuple[int, int]:

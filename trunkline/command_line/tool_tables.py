@@ -30,8 +30,7 @@ class ListedTool:
 
 def tools_table(tools: Sequence[ListedTool], output: Output) -> Table:
     """A line for each tool."""
-    table = output.table("tool", "pool", "effect", "worker", "description")
-    table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
+    table = output.table("tool", "pool", "effect", "worker", "~description")
     for tool in tools:
         it = tool.specification
         description = Text(one_line(it.description.split("\n\n")[0]))

@@ -83,12 +83,14 @@ def _numbers(pools: Sequence[str]) -> dict[str, int]:
 
 
 def _tell(deployment: "Deployment", output: Output) -> None:
+    from rich.text import Text
+
     from trunkline.command_line.overview import STAND_IN_NOTE, overview_json, overview_table
 
     if output.as_json:
         output.document(overview_json(deployment))
         return
-    output.print("Trunkline is up.", "", overview_table(deployment, output), "")
+    output.print(Text("Trunkline is up.", "bold"), "", overview_table(deployment, output), "")
     if deployment.model is not None:
         output.print(STAND_IN_NOTE, "")
     output.print('Submit a job:  trunkline submit "Find houses in Austin, TX under $600k" --follow')

@@ -200,7 +200,7 @@ local function end_job(job, state, answer, failure, why, at_us)
   if answer ~= '' then redis.call('HSET', key, 'answer', answer) end
   if failure ~= '' then redis.call('HSET', key, 'error', failure) end
   record_event(job, 'job_ended', at_us, '{"state":"' .. state .. '"' .. (failure ~= '' and ',"error":' .. failure or '') .. '}')
-  if r[4] then unschedule(ORCHESTRATOR, r[4]) end
+  if r[4] then drop_scheduled(ORCHESTRATOR, r[4]) end
   redis.call('ZREM', ns .. ':jobs:active', job)
   if r[6] and r[6] ~= '' then reply(r[6], r[7], job .. '/reply', '{"result":' .. result_json(job) .. '}', at_us, r[5]) end
   if r[9] == 'running' then next_of_conversation(r[3], at_us) end
