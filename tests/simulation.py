@@ -11,72 +11,46 @@ from typing import Any, Final, TypeVar
 
 import redis
 
-from ledger import call_steps, job_end, turn_steps
+from ledger import call_steps, job_end
 from ledger.accepting import Acceptance, AcceptanceRules, Accepted, accept
-from ledger.call_steps import UNSAFE_GRACE, CallClaimed, CallNotOurs, CallPostponed
+from ledger.call_steps import CallClaimed, CallNotOurs, CallPostponed
 from ledger.reading import read_job
-from ledger.turn_steps import OpenCall, RefusedCall, TurnClaimed, TurnNotOurs
+from ledger.turn_steps import TurnClaimed, TurnNotOurs
 from messaging import queue_commands
 from messaging.command import Command
 from messaging.command_runner import BlockingRunner
 from messaging.delivery import Delivery
-from messaging.queue_commands import Pulse
+from messaging.queue_commands import MAX_CRASHES, Pulse
 from schemas.call import Outcome
 from schemas.chat_job import ChatJob
-from schemas.events import ModelFacts
 from schemas.job_result import JobError, JobResult
-from schemas.tool import Effect, ToolSpecification
+from schemas.tool import Effect
 from schemas.wire import parse_call_id, parse_turn_id
+from tests.simulated_steps import (
+    OTHER_POOL,
+    POOL,
+    Asked,
+    accept_command,
+    claim_call_command,
+    claim_turn_command,
+    fan_out_command,
+    finish_command,
+    message_of,
+    open_call,
+    outcome_command,
+)
+from tests.snapshot import FOR_EVER, Snapshot
 
 T = TypeVar("T")
-Asked = OpenCall | RefusedCall
-"""What the model asks for."""
 
 NAMESPACE: Final = "{trunkline}"
 ORCHESTRATOR: Final = "orchestrator"
 INTAKE: Final = "intake"
-POOL: Final = "pool"
-OTHER_POOL: Final = "other_pool"
 QUEUES: Final = (ORCHESTRATOR, INTAKE, POOL, OTHER_POOL)
 NOTICE: Final = (ORCHESTRATOR, "answer_dead_letter")
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=5)
 CHECK_INTERVAL: Final = timedelta(milliseconds=500)
-TOOL_TIMEOUT: Final = timedelta(minutes=1)
-#: After this a lost unsafe call is waited for no longer.
-UNSAFE_WAIT: Final = TOOL_TIMEOUT + UNSAFE_GRACE
-FACTS: Final = ModelFacts(model="test", attempt=1, started_us=1, elapsed_us=1, prompt_tokens=3, completion_tokens=2)
-
-
-def tool(*, effect: Effect = "read", pool: str = POOL) -> ToolSpecification:
-    """What a pool would have published."""
-    return ToolSpecification(
-        name="look",
-        version="1.0.0",
-        description="A tool of the tests.",
-        parameters={"type": "object"},
-        pool=pool,
-        effect=effect,
-        timeout_ms=round(TOOL_TIMEOUT / timedelta(milliseconds=1)),
-    )
-
-
-def open_call(id: str = "call_0", *, effect: Effect = "read", pool: str = POOL) -> OpenCall:
-    """A call that goes to its pool."""
-    return OpenCall(tool(effect=effect, pool=pool), tool_call_id=id, arguments="{}")
-
-
-def refused_call(id: str = "call_0", *, content: str = "There is no such tool.") -> RefusedCall:
-    """A call that is answered at once."""
-    return RefusedCall("nothing", id, "{}", Outcome(kind="rejected", content=content))
-
-
-def assistant_message(calls: Sequence[Asked], *, content: str | None = None) -> str:
-    """What the model says when it asks for `calls`."""
-    tool_calls = [
-        {"id": call.tool_call_id, "type": "function", "function": {"name": "f", "arguments": call.arguments}}
-        for call in calls
-    ]
-    return json.dumps({"role": "assistant", "content": content, "tool_calls": tool_calls})
+_TIMED_ZSETS: Final = {"jobs:active", "__workers__", "__heartbeats__", "__gone__", "catalogue:seen"}
 
 
 class Simulation:
@@ -96,6 +70,13 @@ class Simulation:
     def run(self, command: Command[T]) -> T:
         """Sends a command."""
         return self.runner.run(command)
+
+    def changes_nothing(self, command: Command[T]) -> T:
+        """Sends a command that may change nothing but counters."""
+        before = self.content()
+        answer = self.run(command)
+        assert self.content() == before
+        return answer
 
     # Workers and messages
 
@@ -134,6 +115,14 @@ class Simulation:
     def crash(self, worker: str) -> int:
         """A worker's process dies, and its supervisor says so; answers how many messages went back."""
         return self.run(queue_commands.leave(worker, died=True))
+
+    def crash_often(self, queue: str) -> Delivery:
+        """The next message of a queue, after as many workers died with it as may."""
+        for _ in range(MAX_CRASHES):
+            worker = self.hire()
+            self.must_fetch(worker, queue)
+            assert self.crash(worker) == 1
+        return self.must_fetch(self.hire(), queue)
 
     def make_silent(self, worker: str) -> None:
         """A worker has not beaten for longer than the heartbeat time-out, and nobody has noticed yet."""
@@ -243,6 +232,12 @@ class Simulation:
     def answer(self, delivery: Delivery, content: str = "found", **facts: Any) -> bool:
         """The tool succeeded."""
         return self.run(outcome_command(delivery, content, **facts))
+
+    def accept_with_call(self, effect: Effect = "read") -> tuple[Accepted, str]:
+        """A job with one call on its way, and a worker."""
+        job, worker = self.accept(), self.hire()
+        assert self.fan_out(self.begin_turn(worker), [open_call(effect=effect)])
+        return job, worker
 
     # To the end
 
@@ -373,84 +368,13 @@ class Simulation:
         token = self.redis.hget(self.key(f"{delivery.queue}:deliveries"), delivery.id)
         return bool(held) and token == delivery.token.encode()
 
+    def content(self) -> dict[str, object]:
+        """Everything in Redis but what is counted."""
+        keys = Snapshot.take(self.redis, NAMESPACE).keys
+        return {name: key.content for name, key in keys.items() if name != "counters"}
 
-_TIMED_ZSETS: Final = {"jobs:active", "__workers__", "__heartbeats__", "__gone__", "catalogue:seen"}
-
-
-def accept_command(delivery: Delivery, rules: AcceptanceRules) -> Command[Acceptance]:
-    """Accepts the job of an `accept_job` message, once however often it is delivered."""
-    message = message_of(delivery)
-    job = ChatJob.model_validate(message["kwargs"]["job"])
-    return accept(job, rules, idempotency_key=f"message {message['message_id']}", delivery=delivery)
-
-
-def message_of(delivery: Delivery) -> dict[str, Any]:
-    """The message, in Dramatiq's encoding."""
-    message: dict[str, Any] = json.loads(delivery.body)
-    return message
-
-
-def turn_of(delivery: Delivery) -> tuple[str, int]:
-    """The job and turn that a message is about."""
-    kwargs = message_of(delivery)["kwargs"]
-    return kwargs["job_id"], kwargs["turn"]
-
-
-def call_of(delivery: Delivery) -> dict[str, Any]:
-    """The job, turn and index that a message is about, as arguments."""
-    kwargs = message_of(delivery)["kwargs"]
-    return {name: kwargs[name] for name in ("job_id", "turn", "index")}
-
-
-def fan_out_command(delivery: Delivery, calls: Sequence[Asked], *, content: str | None = None) -> Command[bool]:
-    """The model asked for calls."""
-    job_id, turn = turn_of(delivery)
-    message = assistant_message(calls, content=content)
-    return turn_steps.fan_out(delivery, job_id=job_id, turn=turn, assistant_message=message, facts=FACTS, calls=calls)
-
-
-def finish_command(delivery: Delivery, answer: str = "done") -> Command[bool]:
-    """The model answered."""
-    job_id, turn = turn_of(delivery)
-    message = json.dumps({"role": "assistant", "content": answer})
-    return turn_steps.finish_job(
-        delivery,
-        job_id=job_id,
-        turn=turn,
-        state="completed",
-        assistant_message=message,
-        answer=answer,
-        finish_reason="stop",
-        facts=FACTS,
-    )
-
-
-def claim_turn_command(delivery: Delivery) -> Command[TurnClaimed | TurnNotOurs]:
-    """Takes the turn that a message is about."""
-    job_id, turn = turn_of(delivery)
-    return turn_steps.claim_turn(delivery, delivery.facts(), job_id=job_id, turn=turn)
-
-
-def retry_turn_command(delivery: Delivery, *, delay_ms: int = 1000, called: bool = True) -> Command[bool]:
-    """The model could not be reached, or was not called at all."""
-    job_id, turn = turn_of(delivery)
-    facts = FACTS if called else None
-    return turn_steps.retry_turn(delivery, job_id=job_id, turn=turn, delay_ms=delay_ms, facts=facts, error="it is down")
-
-
-def claim_call_command(delivery: Delivery) -> Command[CallClaimed | CallPostponed | CallNotOurs]:
-    """Takes the call that a message is about."""
-    return call_steps.claim_call(delivery, delivery.facts(), **call_of(delivery))
-
-
-def outcome_command(delivery: Delivery, content: str = "found", **facts: Any) -> Command[bool]:
-    """The tool succeeded."""
-    outcome = Outcome(kind="succeeded", content=content)
-    return call_steps.record_outcome(delivery, **call_of(delivery), outcome=outcome, **facts)
-
-
-def retry_call_command(delivery: Delivery, *, delay: timedelta = timedelta(seconds=1)) -> Command[bool]:
-    """The tool failed and is tried again."""
-    return call_steps.retry_call(
-        delivery, **call_of(delivery), attempt=1, delay=delay, elapsed=timedelta(0), error="try later"
-    )
+    def ttl_of(self, name: str) -> timedelta:
+        """How long a key has left, which must expire."""
+        ttl_ms = self.redis.pttl(self.key(name))
+        assert ttl_ms != FOR_EVER, f"{name} does not expire"
+        return timedelta(milliseconds=ttl_ms)

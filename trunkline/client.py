@@ -3,6 +3,8 @@
 Both clients drive the same operations (`trunkline.operations`); neither has any logic of its own.
 """
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -15,7 +17,7 @@ from ledger import reading
 from ledger.accepting import Accepted
 from ledger.catalogue import PublishedTool
 from ledger.settings import LedgerSettings
-from messaging.command_runner import BlockingRunner, PipeliningRunner
+from messaging.command_runner import TRANSIENT, BlockingRunner, PipeliningRunner
 from messaging.connections import async_client, blocking_client
 from messaging.redis_clients import connection_errors
 from messaging.settings import load_settings, resolve_redis_url
@@ -29,6 +31,7 @@ T = TypeVar("T")
 
 #: For how long a command is tried while Redis is away, seconds. Every command may be sent twice.
 _PATIENCE_S = 5.0
+_AWAY_PAUSE_S = 0.2
 
 
 class Client:
@@ -237,10 +240,18 @@ class AsyncClient:
                 return stop.value  # type: ignore[no-any-return]  # an operation of T returns a T
 
     async def _send(self, command: Any) -> Any:
+        if command.script is not None or "BLOCK" not in command.words:
+            return await self._runner.run(command)
         # A command that blocks would hold up everything else on the shared connection; it gets one of its own.
-        if command.script is None and "BLOCK" in command.words:
-            return command.decode(await self._redis.execute_command(*command.words))  # type: ignore[no-untyped-call]
-        return await self._runner.run(command)
+        away_since = None
+        while True:
+            try:
+                return command.decode(await self._redis.execute_command(*command.words))  # type: ignore[no-untyped-call]
+            except TRANSIENT:
+                away_since = away_since or time.monotonic()
+                if time.monotonic() - away_since > _PATIENCE_S:
+                    raise
+                await asyncio.sleep(_AWAY_PAUSE_S)
 
 
 def _settings(redis_url: str | None, settings: LedgerSettings | None) -> LedgerSettings:

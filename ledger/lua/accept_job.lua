@@ -49,8 +49,6 @@ redis.call('HSET', job_key(job), 'state', 'waiting', 'spec', ARGV[9], 'caller', 
 for i = 24, #ARGV do redis.call('RPUSH', job_key(job) .. ':messages', ARGV[i]) end
 redis.call('HSET', conversation_record, 'tenant', tenant, 'last_job', job, 'retention_ms', ARGV[20])
 if is_new then redis.call('HSET', conversation_record, 'running', '') end
-redis.call('PERSIST', conversation_record)
-redis.call('PERSIST', conversation_record .. ':messages')
 redis.call('ZADD', ns .. ':jobs', integer(at_us / 1000), job)
 redis.call('ZADD', ns .. ':jobs:active', integer(deadline_ms), job)
 if idempotency then redis.call('SET', idempotency, job .. '|' .. ARGV[16]) end

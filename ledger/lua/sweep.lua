@@ -15,12 +15,21 @@ local function is_on_its_way(queue, id)
   return id and (redis.call('HEXISTS', key .. '.msgs', id) == 1 or redis.call('HEXISTS', key .. ':schedule.msgs', id) == 1)
 end
 
-local function repair_calls(job, turn, calls_in_turn)
-  local repaired, calls = 0, job_key(job) .. ':calls'
+-- All calls have their outcomes, and the turn was not continued. Its tool messages may be there already.
+local function repair_gather(job, turn, conversation)
+  local last = redis.call('LINDEX', conversation_key(conversation) .. ':messages', -1) or ''
+  if string.sub(last, 1, 14) ~= '{"role":"tool"' then append_tool_messages(job, turn) end
+  announce(job, 'turn', turn)
+  send_turn(job, turn + 1, at_us)
+end
+
+local function repair_calls(job, turn, calls_in_turn, conversation)
+  local repaired, open, calls = 0, 0, job_key(job) .. ':calls'
   for index = 0, calls_in_turn - 1 do
     local prefix = call_prefix(turn, index)
     local c = redis.call('HMGET', calls, prefix .. 'outcome', prefix .. 'message', prefix .. 'pool', prefix .. 'claim',
       prefix .. 'effect')
+    if not c[1] then open = open + 1 end
     if not c[1] and not is_on_its_way(c[3], c[2]) then
       if c[4] and c[5] == 'unsafe' then
         local outcome, content = outcome_without_result(true, 'unsafe', '', 'The message of this call was lost.')
@@ -30,6 +39,10 @@ local function repair_calls(job, turn, calls_in_turn)
       end
       repaired = repaired + 1
     end
+  end
+  if open == 0 then
+    repair_gather(job, turn, conversation)
+    repaired = repaired + 1
   end
   return repaired
 end
@@ -48,13 +61,15 @@ for _, job in ipairs(jobs) do
   elseif r[1] == 'waiting' then
     local running = redis.call('HGET', conversation_key(r[7]), 'running')
     if not running or running == '' or has_ended(redis.call('HGET', job_key(running), 'state')) then
+      local waiting = conversation_key(r[7]) .. ':waiting'
+      if not redis.call('LPOS', waiting, job) then redis.call('RPUSH', waiting, job) end
       next_of_conversation(r[7], at_us)
       repaired = repaired + 1
     end
   elseif r[2] == 'calls' then
-    repaired = repaired + repair_calls(job, r[3], tonumber(r[5]))
+    repaired = repaired + repair_calls(job, r[3], tonumber(r[5]), r[7])
   elseif not is_on_its_way(ORCHESTRATOR, r[4]) then
-    send_turn(job, r[3], at_us)
+    send_turn(job, math.max(1, r[3]), at_us)
     repaired = repaired + 1
   end
 end

@@ -1,8 +1,8 @@
 """Every script, made to fail at each of its commands: Redis does not roll back what it had written until then.
 
 Two things are asked. The first is a promise: no message is lost; it comes back, or everything was done. The second is
-whether an honest worker then brings everything in order. Where it does not, `SCARS` says so and why: to get there, Redis
-must refuse one command of a script that it let begin, such as for a key of a wrong type.
+whether an honest worker then brings everything in order. Where it does not, `SCARS` says so and why: to get there,
+Redis must refuse one command of a script that it let begin, such as for a key of a wrong type.
 """
 
 import hashlib
@@ -23,23 +23,16 @@ from ledger.sweeping import sweep
 from messaging import queue_commands
 from messaging.command import Command
 from messaging.delivery import Delivery
-from messaging.queue_commands import MAX_CRASHES, SettleHow
+from messaging.queue_commands import SettleHow
 from messaging.script import Script
 from schemas.chat_job import ChatJob, ReplyAddress
 from schemas.tool import Effect
 from tests.promises import check_promises
-from tests.simulation import (
-    CHECK_INTERVAL,
-    HEARTBEAT_TIMEOUT,
-    INTAKE,
-    NAMESPACE,
-    NOTICE,
-    ORCHESTRATOR,
+from tests.simulated_steps import (
     OTHER_POOL,
     POOL,
     UNSAFE_WAIT,
     Asked,
-    Simulation,
     accept_command,
     call_of,
     claim_call_command,
@@ -52,14 +45,13 @@ from tests.simulation import (
     retry_call_command,
     retry_turn_command,
 )
+from tests.simulation import CHECK_INTERVAL, HEARTBEAT_TIMEOUT, INTAKE, NAMESPACE, NOTICE, ORCHESTRATOR, Simulation
 from tests.snapshot import Entry, Snapshot
 
 REPLY_TO = {"queue": "reply.upstream", "actor": "hear"}
 
 _END: Final = "the state is written before the event, the reply, the next job and the expiry of keys, and then it stays"
-_CALL: Final = (
-    "the outcome is written before its event, the count of open calls and the continuation, and then it stays"
-)
+_CALL: Final = "the outcome is written before its event; and what the sweeper continues is announced twice"
 #: Scenes after which an honest worker does not bring everything in order, and why not.
 SCARS: Final = {
     "accept_job": "the redelivered message makes a job of its own; what was written of the first one is left over",
@@ -112,14 +104,6 @@ def _calls(simulation: Simulation, *, effect: Effect = "read", number: int = 2) 
     return job_id, worker
 
 
-def _crash_often(simulation: Simulation, queue: str) -> Delivery:
-    for _ in range(MAX_CRASHES):
-        worker = simulation.hire()
-        simulation.must_fetch(worker, queue)
-        simulation.crash(worker)
-    return simulation.must_fetch(simulation.hire(), queue)
-
-
 def accept_from_message(simulation: Simulation) -> Scene:
     simulation.send_job(reply_to=REPLY_TO)
     delivery = simulation.must_fetch(simulation.hire(), INTAKE)
@@ -146,7 +130,7 @@ def claim_turn(simulation: Simulation) -> Scene:
 def claim_turn_crashed(simulation: Simulation) -> Scene:
     _, worker, _ = _turn(simulation)
     simulation.run(queue_commands.leave(worker, died=False))
-    delivery = _crash_often(simulation, ORCHESTRATOR)
+    delivery = simulation.crash_often(ORCHESTRATOR)
     return Scene(claim_turn_command(delivery), delivery)
 
 
@@ -220,7 +204,7 @@ def claim_call_unknown(simulation: Simulation) -> Scene:
 
 def claim_call_crashed(simulation: Simulation) -> Scene:
     _calls(simulation, number=1)
-    delivery = _crash_often(simulation, POOL)
+    delivery = simulation.crash_often(POOL)
     return Scene(claim_call_command(delivery), delivery)
 
 
@@ -421,9 +405,17 @@ def faults_of(simulation: Simulation, build: Builder) -> Iterator[Fault]:
             simulation.run(scene.command)
         for worker in simulation.redis.zrange(simulation.key("__workers__"), 0, -1):
             simulation.run(queue_commands.leave(worker.decode(), died=False))
-        simulation.drain(patience=timedelta(hours=2))
+        _bring_in_order(simulation)
         violations = check_promises(simulation.redis, repaired=simulation.counter("repaired"))
         yield Fault(after, lost, violations)
+
+
+def _bring_in_order(simulation: Simulation) -> None:
+    """An honest worker does what there is to do, the sweeper looks for what it does not find, and deadlines pass."""
+    simulation.drain()
+    while simulation.run(sweep(0)).repaired:
+        simulation.drain()
+    simulation.drain(patience=timedelta(hours=2))
 
 
 def _lose_worker(simulation: Simulation, scene: Scene) -> None:

@@ -251,6 +251,24 @@ def test_a_worker_holds_as_many_messages_as_it_has_threads_or_as_was_set(
     assert max(seen) == held
 
 
+@pytest.mark.parametrize("prefetch", [0, 10])
+def test_a_worker_with_one_thread_keeps_the_order(
+    broker: TrunklineBroker, monkeypatch: pytest.MonkeyPatch, prefetch: int
+) -> None:
+    monkeypatch.setattr(dramatiq.worker, "QUEUE_PREFETCH", prefetch)
+    ran: list[int] = []
+
+    @dramatiq.actor(broker=broker)
+    def note(number: int) -> None:
+        ran.append(number)
+
+    with working(broker, threads=1) as worker:
+        for number in range(50):
+            note.send(number)
+        wait_until_done(broker, worker)
+    assert ran == list(range(50))
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_consumer_that_is_started_again_counts_what_the_one_before_it_fetched(broker: TrunklineBroker) -> None:
     seen: list[int] = []

@@ -90,9 +90,7 @@ async def calm(calm_for_all: Calm) -> AsyncIterator[Deployment]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def deployment(
-    scenario_redis: EmbeddedRedis, endpoint: Endpoint, tmp_path: Path
-) -> AsyncIterator[Deployment]:
+async def deployment(scenario_redis: EmbeddedRedis, endpoint: Endpoint, tmp_path: Path) -> AsyncIterator[Deployment]:
     """A deployment without processes, on the same Redis under a namespace of its own."""
     deployment = Deployment(scenario_redis.url, endpoint, tmp_path, namespace=f"test{next(_numbers)}")
     try:

@@ -26,6 +26,7 @@ from ledger.accepting import Accepted
 from ledger.settings import LedgerSettings
 from messaging.command import Command
 from messaging.command_runner import BlockingRunner
+from messaging.embedded_redis import EmbeddedRedis
 from messaging.envelopes import living_workers
 from schemas.call import Call
 from schemas.chat_job import ChatJob
@@ -157,6 +158,7 @@ class Deployment:
     """Whether the test itself takes answers from the reply queues."""
 
     def __post_init__(self) -> None:
+        self.server: EmbeddedRedis | None = None
         self.redis = redis.Redis.from_url(self.redis_url)
         self.settings = LedgerSettings(redis_url=SecretStr(self.redis_url), namespace=self.namespace)
         self.client = AsyncClient(settings=self.settings)
@@ -222,7 +224,10 @@ class Deployment:
             "OPENAI_API_KEY": "sk-right",
             "SCENARIO_NOTES": self._notes,
             **({"TRUNKLINE_POOL": pool} if pool else {}),
-            **{(name if name.startswith("openai_") else f"trunkline_{name}").upper(): settings[name] for name in settings},
+            **{
+                (name if name.startswith("openai_") else f"trunkline_{name}").upper(): settings[name]
+                for name in settings
+            },
         }
         return {name: str(value) for name, value in variables.items()}
 

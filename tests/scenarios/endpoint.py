@@ -94,9 +94,7 @@ def call(tool: str, *, id: str | None = None, raw: str | None = None, **argument
 
 def ask(*calls: Mapping[str, Any], content: str | None = None) -> Reply:
     """An answer with calls. Their ids are `call_0`, `call_1`, … in every turn, as with some real endpoints."""
-    numbered = [
-        {**one, "id": f"call_{index}" if one["id"] is None else one["id"]} for index, one in enumerate(calls)
-    ]
+    numbered = [{**one, "id": f"call_{index}" if one["id"] is None else one["id"]} for index, one in enumerate(calls)]
     return _completion({"role": "assistant", "content": content, "tool_calls": numbered}, "tool_calls")
 
 

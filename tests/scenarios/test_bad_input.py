@@ -17,7 +17,9 @@ CALL = {**TURN, "index": 0}
 
 
 async def _still_works(calm: Deployment) -> JobResult:
-    model = calm.endpoint.script(ask(call("look", text="x"), call("count", numbers=[1]), call("pay", amount=1)), say("."))
+    model = calm.endpoint.script(
+        ask(call("look", text="x"), call("count", numbers=[1]), call("pay", amount=1)), say(".")
+    )
     return await calm.completed(model=model)
 
 

@@ -15,7 +15,10 @@ JOBS = 6
 async def test_messages_that_come_several_times_do_everything_once(deployment: Deployment, copies: int) -> None:
     await deployment.serving(
         deployment.start("orchestrator", copies=copies),
-        *[deployment.start("workers", pool=pool, copies=copies) for pool in ("alpha,beta", "gamma,delta", "gamma,delta")],
+        *[
+            deployment.start("workers", pool=pool, copies=copies)
+            for pool in ("alpha,beta", "gamma,delta", "gamma,delta")
+        ],
     )
     reply_to = {"queue": "reply.scenario", "actor": "on_answer"}
     model = deployment.endpoint.script(
@@ -61,7 +64,11 @@ async def test_messages_of_a_job_that_has_ended_do_nothing(deployment: Deploymen
     push(deployment, "orchestrator", message("orchestrator", "expire_job", envelope))
     notice = {"queue": "gamma", "message_id": f"{job.job_id}/1/0~7", "cause": {"reason": "crashed", "error": "x"}}
     push(deployment, "orchestrator", message("orchestrator", "answer_dead_letter", notice))
-    push(deployment, "orchestrator", message("orchestrator", "answer_dead_letter", {**notice, "message_id": f"{job.job_id}/1~7"}))
+    push(
+        deployment,
+        "orchestrator",
+        message("orchestrator", "answer_dead_letter", {**notice, "message_id": f"{job.job_id}/1~7"}),
+    )
     await deployment.keeps_its_promises()
     assert await deployment.client.get(job.job_id) == job
     assert [event async for event in deployment.client.events(job.job_id)] == events

@@ -15,7 +15,9 @@ LONELY = ["wait_for_company"]
 async def test_calls_wait_for_a_worker_of_their_pool(deployment: Deployment) -> None:
     await deployment.run("orchestrator")
     _half_an_hour_ago(deployment)
-    job = await deployment.submit(model=deployment.endpoint.script(ask(call("wait_for_company")), say("good")), tools=LONELY)
+    job = await deployment.submit(
+        model=deployment.endpoint.script(ask(call("wait_for_company")), say("good")), tools=LONELY
+    )
     await wait_until(lambda: deployment.redis.llen(f"{deployment.prefix}:lonely") == 1, "the call in its queue")
     await deployment.run("workers", pool="lonely")
     assert (await deployment.result(job)).answer == "good"

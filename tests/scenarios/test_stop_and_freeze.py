@@ -94,7 +94,9 @@ async def test_a_frozen_worker_wakes_up_and_changes_nothing_that_others_have_don
     await deployment.noted("done", job, times=3)
     assert (await deployment.result(job)).answer == "slept"
     assert [kind for kind, _ in await deployment.outcomes(job)] == ["succeeded"] * 2
-    by_call = [[note.pid for note in deployment.notes(job, what="begin") if f"/1/{index}" in note.call] for index in (0, 1)]
+    by_call = [
+        [note.pid for note in deployment.notes(job, what="begin") if f"/1/{index}" in note.call] for index in (0, 1)
+    ]
     assert [len(pids) for pids in by_call] == [2, 1]
     assert deployment.counters()["late_outcomes"] == 1
     await _goes_on_under_a_new_id(deployment, frozen.pid)

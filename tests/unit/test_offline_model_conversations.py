@@ -252,6 +252,18 @@ def test_an_effect_is_not_caused_on_a_record_that_the_text_does_not_choose() -> 
     ]
 
 
+def test_an_effect_is_not_caused_on_an_old_result_when_the_new_one_failed() -> None:
+    results = dict(RESULTS)
+    conversation = Conversation(search_properties, schedule_viewing, results=results).say("Find houses in Austin, TX")
+    results["search_properties"] = "ValueError: database away"
+    conversation.say(
+        "Find condos in Denver, CO and schedule a viewing of the first one tomorrow at 3pm for ana@example.com"
+    )
+
+    assert [[name for name, _ in calls] for calls in conversation.rounds] == [["search_properties"]]
+    assert "I need a value for `property_id`" in conversation.answer
+
+
 def test_details_of_each_are_asked_for_at_once() -> None:
     conversation = real_estate().say("Find houses in Austin, TX and give me the details of each")
 
@@ -366,7 +378,7 @@ def test_the_answer_to_its_question_completes_the_call() -> None:
     ]
 
 
-@pytest.mark.parametrize("reply", ["never mind", "no", "thanks", "why?", "forget it"])
+@pytest.mark.parametrize("reply", ["never mind", "no", "thanks", "why?", "forget it", "yes", "I like cats"])
 def test_a_reply_that_declines_is_not_taken_for_the_value(reply: str) -> None:
     conversation = Conversation(weather, results={"weather": {}}).say("What's the weather?").say(reply)
 

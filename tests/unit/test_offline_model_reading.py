@@ -3,13 +3,13 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trunkline.offline_model.clauses import Form, read_mentions, read_utterance
+from trunkline.offline_model.clauses import MOST_CLAUSES, Form, read_mentions, read_utterance
 from trunkline.offline_model.dates import moment_value, read_moments
 from trunkline.offline_model.mention import Kind
-from trunkline.offline_model.quantities import read_quantities
+from trunkline.offline_model.quantities import MOST_NUMBERS, read_quantities
 from trunkline.offline_model.words import name_parts, stem
 
 #: A Monday.
@@ -203,6 +203,21 @@ def test_a_clause_asks_or_tells(text: str, form: Form) -> None:
     assert clause.form is form
 
 
+def test_a_long_pasted_text_is_one_content_and_is_not_taken_apart() -> None:
+    pasted = "and then? " * 5000
+    utterance = read_utterance(f"Translate this: {pasted}", now=NOW, tool_words={}, whole=True)
+
+    assert [mention.text for mention in utterance.mentions if mention.kind is Kind.CONTENT] == [pasted.strip()]
+    assert len(utterance.clauses) == 1
+
+
+def test_no_more_clauses_and_numbers_are_read_than_anybody_means() -> None:
+    utterance = read_utterance("1, 2. " * 5000, now=NOW, tool_words={}, whole=True)
+
+    assert len(utterance.clauses) == MOST_CLAUSES
+    assert len(utterance.mentions) == MOST_NUMBERS
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -236,6 +251,7 @@ def test_identifiers_of_every_style_have_the_same_parts(name: str) -> None:
     assert name_parts(name) == ("get", "http", "weather")
 
 
+@settings(deadline=None)  # a loaded machine is no fault
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_reading(text: str) -> None:
     utterance = read_utterance(text, now=NOW, tool_words={}, whole=True)

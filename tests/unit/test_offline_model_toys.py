@@ -843,6 +843,16 @@ def test_a_tool_with_an_effect_is_not_called_unless_the_text_asks_for_the_act(te
     assert not effectful & {name for name, _ in calls_of(ask(text, *EVERYTHING))}
 
 
+def feed_cat() -> None:
+    """Feed the cat."""
+
+
+@pytest.mark.parametrize("text", ["how is the cat?", "where does the cat sleep", "the cat was hungry", "cat pictures"])
+def test_a_tool_named_by_an_unknown_verb_is_taken_to_have_an_effect(text: str) -> None:
+    assert calls_of(ask(text, feed_cat)) == []
+    assert calls_of(ask("please feed the cat", feed_cat)) == [("feed_cat", {})]
+
+
 def test_a_tool_that_is_close_in_name_but_not_meant_is_not_called() -> None:
     reply = ask("where is order 991?", cancel_order, lookup_order)
 

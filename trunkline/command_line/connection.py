@@ -1,7 +1,6 @@
 """The deployment that a command talks to: its client, its Redis, and the processes that live in it."""
 
 import platform
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -23,8 +22,6 @@ from trunkline.command_line.worker_process import WorkerProcess
 __all__ = ["Workers", "connect", "connect_ops", "require_fit_redis"]
 
 
-#: Redis is not asked more often for a worker that it does not know.
-_ASK_AGAIN_S: Final = 0.5
 _PATIENCE_S: Final = 2.0
 
 
@@ -82,7 +79,7 @@ class Workers:
         self._redis = blocking_client(settings)
         self._runner = BlockingRunner(self._redis, namespace=settings.key_prefix)
         self._known: dict[str, WorkerProcess] = {}
-        self._asked_at = float("-inf")
+        self._gone: set[str] = set()
 
     def __enter__(self) -> "Workers":
         return self
@@ -92,15 +89,17 @@ class Workers:
 
     def __call__(self, worker: str) -> WorkerProcess | None:
         """The process of a worker that lives, or lived when others were asked for; else None."""
-        if worker not in self._known and time.monotonic() - self._asked_at > _ASK_AGAIN_S:
+        if worker not in self._known and worker not in self._gone:
             self.living()
+            # Who works has registered before, so it will not turn up later either.
+            if worker not in self._known:
+                self._gone.add(worker)
         return self._known.get(worker)
 
     def living(self) -> list[WorkerProcess]:
         """All that live now."""
         living = [_process(info) for info in self._runner.run(living_workers())]
         self._known.update((process.worker, process) for process in living)
-        self._asked_at = time.monotonic()
         return living
 
 

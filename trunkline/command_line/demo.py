@@ -1,7 +1,8 @@
 """`trunkline demo`: a conversation of two jobs through real processes, told as it happens, and timed.
 
-It has a data folder and a namespace of its own, so that it neither uses nor leaves anything of yours: a Redis of yours
-is used if TRUNKLINE_REDIS_URL names one, but no worker of yours takes a call of the demo, nor the other way round.
+It has a data folder and a namespace of its own. A Redis of yours is used if TRUNKLINE_REDIS_URL names one, but no
+worker of yours takes a call of the demo, nor the other way round; the conversation is gone from it after an hour, and
+what stays are a few small keys under `{trunkline-demo}`.
 """
 
 import shutil

@@ -32,8 +32,9 @@ _EPILOG: Final = """
 
 [bold]Settings[/bold]
 
-TRUNKLINE_REDIS_URL says where Redis is; without it, `up` starts one and the others find it. OPENAI_API_KEY,
-OPENAI_BASE_URL and TRUNKLINE_MODEL say which model answers; without them a stand-in does, which is no language model.
+TRUNKLINE_REDIS_URL says where Redis is; without it, `up` starts one and the others find it. \
+OPENAI_API_KEY, OPENAI_BASE_URL and TRUNKLINE_MODEL say which model answers; without them a stand-in does, \
+which is no language model.
 """
 
 _app = typer.Typer(

@@ -18,10 +18,12 @@ _OPERATORS: Final = (
 )
 _ROOT = re.compile(r"square root of\s+(\d+(?:\.\d+)?)", re.IGNORECASE)
 _CONVERSIONS: Final = (
-    re.compile(r"\d\s*(?P<source>[^\W\d_]+|°\w?)\s+(?:to|in|into|as|is how many)\s+(?P<target>[^\W\d_]+|°\w?)"),
-    re.compile(r"how many\s+(?P<target>[^\W\d_]+)\s.*?\d\s*(?P<source>[^\W\d_]+|°\w?)", re.IGNORECASE),
+    re.compile(
+        r"\d\s*(?P<source>[^\W\d_]{1,30}|°\w?)\s+(?:to|in|into|as|is how many)\s+(?P<target>[^\W\d_]{1,30}|°\w?)"
+    ),
+    re.compile(r"how many\s+(?P<target>[^\W\d_]{1,30})\s.*?\d\s*(?P<source>[^\W\d_]{1,30}|°\w?)", re.IGNORECASE),
 )
-_BARE_CONVERSION = re.compile(r"(?P<source>[^\W\d_]+)\s+(?:to|into)\s+(?P<target>[^\W\d_]+)")
+_BARE_CONVERSION = re.compile(r"\b(?P<source>[^\W\d_]{1,30})\s+(?:to|into)\s+(?P<target>[^\W\d_]{1,30})")
 
 
 def expression_in(text: str) -> str | None:

@@ -6,18 +6,25 @@ torn apart, because what has been read as one mention is never split. This modul
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+from itertools import islice
 from typing import Final
 
 from trunkline.offline_model.dates import read_moments
 from trunkline.offline_model.literals import content_after_colon, read_literals
-from trunkline.offline_model.mention import Kind, Mention, masked, preposition_before, stems_before
+from trunkline.offline_model.mention import MASK, Kind, Mention, masked, preposition_before, stems_before
 from trunkline.offline_model.names import read_names, read_places
 from trunkline.offline_model.quantities import read_quantities
 from trunkline.offline_model.vocabulary import CLAUSE_OPENERS, PHRASES, PREAMBLE, REQUEST_OPENERS, STOP_WORDS
 from trunkline.offline_model.words import Word, split_words, word_set
+
+#: No more of a request than this is looked into, but for content that is passed on as a whole.
+MOST_LETTERS: Final = 6000
+_LONG_CONTENT: Final = 1500
+#: More clauses than these are not read.
+MOST_CLAUSES: Final = 24
 
 _SENTENCE = re.compile(r"(?<=[.!?])[\"'”)]*\s+(?=\S)|\n+|;\s*")
 _JOINT = re.compile(
@@ -83,7 +90,7 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A request as read."""
+    """A request as read; in `text`, what was not looked into is blotted out."""
 
     text: str
     mentions: tuple[Mention, ...]
@@ -126,18 +133,30 @@ def read_utterance(text: str, *, now: datetime, tool_words: Mapping[str, frozens
             about another tool may begin.
         whole: Whether what follows a colon is content, so that it is not split into clauses.
     """
-    if text.isupper() and " " in text:
-        text = text.lower() if len(text.lower()) == len(text) else text
-    mentions = read_mentions(text, now)
+    written, text = text, _readable(text)
+    mentions = tuple(
+        replace(m, text=written[m.start : m.end].strip()) if m.kind is Kind.CONTENT and MASK in m.text else m
+        for m in read_mentions(text, now)
+    )
     if not whole:
         mentions = tuple(m for m in mentions if not (m.kind is Kind.CONTENT and text[: m.start].rstrip().endswith(":")))
     solid = masked(text, [m for m in mentions if m.kind is not Kind.RESULT])
-    clauses: list[Clause] = []
-    for start, end in _sentences(solid):
-        conditional = _CONDITION.match(solid[start:end]) is not None
-        for first, last in _parts(solid, start, end, tool_words):
-            clauses.append(_clause(text, first, last, mentions, conditional))
-    return Utterance(text, mentions, tuple(clauses))
+    clauses = (
+        _clause(text, first, last, mentions, _CONDITION.match(solid[start:end]) is not None)
+        for start, end in _sentences(solid)
+        for first, last in _parts(solid, start, end, tool_words)
+    )
+    return Utterance(text, mentions, tuple(islice(clauses, MOST_CLAUSES)))
+
+
+def _readable(text: str) -> str:
+    """`text` with what is too long to be looked into blotted out: pasted content, and all beyond a limit."""
+    if text.isupper() and " " in text and len(text.lower()) == len(text):
+        text = text.lower()
+    content = content_after_colon(text)
+    if content is not None and content.end - content.start > _LONG_CONTENT:
+        text = masked(text, [content])
+    return text[:MOST_LETTERS] + MASK * (len(text) - MOST_LETTERS)
 
 
 def _sentences(solid: str) -> Iterator[tuple[int, int]]:
@@ -153,7 +172,7 @@ def _parts(solid: str, start: int, end: int, tool_words: Mapping[str, frozenset[
     for match in _JOINT.finditer(solid, start, end):
         if match.start() <= position:
             continue
-        if _opens(solid[position : match.start()], solid[match.end() : end], tool_words):
+        if _opens(solid[max(position, match.start() - 300) : match.start()], solid[match.end() : end], tool_words):
             yield position, match.start()
             position = match.end()
     if solid[position:end].strip():
@@ -162,8 +181,8 @@ def _parts(solid: str, start: int, end: int, tool_words: Mapping[str, frozenset[
 
 def _opens(left: str, right: str, tool_words: Mapping[str, frozenset[int]]) -> bool:
     """Whether a clause of its own begins with `right`."""
-    head = split_words(right[:60])[:4]
-    if not head or not right[:1].isalpha() or not split_words(left):
+    head = split_words(right[:60])[:4] if right[:1].isalpha() else ()
+    if not head or not left.strip(f" ,.{MASK}"):
         return False
     if head[0].plain in CLAUSE_OPENERS:
         return not (head[0].plain in _NOUN_OPENERS and _WITH_LABEL.search(left))

@@ -14,6 +14,7 @@ from trunkline.offline_model.vocabulary import (
     CARRIER_VERBS,
     DECIDED_VERBS,
     EFFECT_VERBS,
+    HARMLESS_VERBS,
     MILD_VERBS,
     PREAMBLE,
     alike,
@@ -24,6 +25,8 @@ _NEGATED = re.compile(
     r"\b(?:don['’]?t|do not|never|without|no need to|not to|stop|avoid)\s+(?:\w+\s+){0,2}$", re.IGNORECASE
 )
 _OBJECT = re.compile(r"(?:an?|the|my|me|it|that|this|us|our|your|all|for)\b|[A-Z#]|$")
+#: "Feed the cat" and not "Days until a date".
+_IMPERATIVE = re.compile(r"\w+\s+(?:an?|the|some|all|your|my|one|every|this)\b")
 _WISHES: Final = frozenset({"want", "need", "like", "love"})
 _TO_VERB: Final = frozenset({"to", "please", "and", "then", "also", "me", "you", "now", "just"})
 
@@ -39,6 +42,9 @@ def effect_verbs(tool: OfferedTool) -> frozenset[str]:
     if named[:1] and named[0] in ASKING_VERBS:  # get_order, check_message
         verbs = [word for word in verbs if word != named[0]]
         verbs = [] if described[:1] and described[0] in ASKING_VERBS else verbs
+    imperative = _IMPERATIVE.match(first_sentence) is not None
+    if not verbs and imperative and named[:1] == list(described) and named[0] not in HARMLESS_VERBS:
+        verbs = named[:1]  # `feed_cat`: "Feed the cat."
     if set(verbs) & CARRIER_VERBS:
         verbs += [word for word in named[1:] if word in EFFECT_VERBS]
     if verbs and all(verb in MILD_VERBS for verb in verbs) and _takes_only_numbers(tool):

@@ -129,8 +129,9 @@ def _number_text(name: str, value: float, sign: str) -> str:
     parts = frozenset(name_parts(name))
     if parts & _VERBATIM:
         return str(value)
-    number = f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
-    if abs(value) < 0.1 and value != int(value):
+    whole = float(value).is_integer()
+    number = f"{value:,.0f}" if whole else f"{value:,.2f}"
+    if abs(value) < 0.1 and not whole:
         number = f"{value:.4g}"
     if parts & _PERCENT or (parts & _RATE and abs(value) <= 100):
         return f"{number.rstrip('0').rstrip('.') if '.' in number else number}%"

@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Final
 
 from trunkline.offline_model.clauses import LITERAL, Clause
-from trunkline.offline_model.mention import NUMERIC, Kind
+from trunkline.offline_model.mention import MASK, NUMERIC, Kind
 from trunkline.offline_model.offered import Parameter
 from trunkline.offline_model.roles import Role
 from trunkline.offline_model.vocabulary import ASKING_VERBS, CLAUSE_OPENERS, PREAMBLE, STOP_WORDS
@@ -136,9 +136,7 @@ _NO_PLACES: Final = word_set(
 )
 
 
-def object_of(
-    clause: Clause, parameter: Parameter, *, used: Spans, names: frozenset[int], keep_numbers: bool = True
-) -> str | None:
+def object_of(clause: Clause, parameter: Parameter, *, used: Spans, names: frozenset[int]) -> str | None:
     """What `clause` is left with when asking words, the tool's words and used mentions are taken away.
 
     Args:
@@ -146,7 +144,6 @@ def object_of(
         parameter: What it is for: its own name announces the text and is not part of it.
         used: Spans that fill other parameters.
         names: Starts of the words that name the tool.
-        keep_numbers: Whether a number may be part of it.
     """
     spans = list(used)
     announcers = _ANNOUNCERS | set(parameter.parts)
@@ -156,7 +153,7 @@ def object_of(
         if word.start in names or any(start <= word.start < end for start, end in spans):
             runs.append([])
             announced.append(word.plain in announcers)
-        elif keep_numbers or not word.text.isdigit():
+        else:
             runs[-1].append(word)
     runs[0] = _without_verb(runs[0])
     for index, run in enumerate(runs):
@@ -175,7 +172,7 @@ def object_of(
     best = max(trimmed, key=len, default=[])
     if not best:
         return None
-    return clause.text[best[0].start - clause.start : best[-1].end - clause.start].strip(" /\"'“”")
+    return clause.text[best[0].start - clause.start : best[-1].end - clause.start].split(MASK)[0].strip(" /\"'“”")
 
 
 #: "The details of the movie …": what comes before is not the object.

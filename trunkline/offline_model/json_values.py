@@ -25,7 +25,7 @@ def parse(text: str) -> Json:
 
 def plain_number(value: float) -> int | float:
     """A whole number as int, so that it is written without `.0` and fits an integer parameter."""
-    return int(value) if value == int(value) and abs(value) < 1e15 else round(value, 6)
+    return int(value) if float(value).is_integer() and abs(value) < 1e15 else round(value, 6)
 
 
 def _plain_numbers(value: Json) -> Json:

@@ -19,11 +19,11 @@ from trunkline.offline_model.mention import (
 
 _QUOTED = re.compile(
     r"```(?:\w+\n)?(?P<block>.+?)```|`(?P<code>[^`\n]+)`|\"(?P<double>[^\"]+)\"|“(?P<curly>[^”]+)”|«(?P<guillemets>[^»]+)»"
-    r"|(?<![\w'])'(?P<single>[^'\n]+(?:'\w[^'\n]*)*)'(?!\w)|(?<!\w)‘(?P<single_curly>[^’\n]+)’(?!\w)",
+    r"|(?<![\w'])'(?P<single>[^'\n]{1,400}(?:'\w[^'\n]{0,400}){0,3})'(?!\w)|(?<!\w)‘(?P<single_curly>[^’\n]+)’(?!\w)",
     re.DOTALL,
 )
 _URL = re.compile(
-    r"https?://[^\s<>\"')\]]+|(?<![@\w.])(?:www\.)?(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+"
+    r"https?://[^\s<>\"')\]]+|(?<![@\w.])(?:www\.)?(?:[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\.)+"
     r"(?:com|org|net|io|dev|ai|edu|gov|app|info|co\.uk|de|fr|eu|test)\b(?!\.?\w)(?:/[^\s<>\"')\]]*)?",
     re.IGNORECASE,
 )

@@ -43,7 +43,7 @@ _STREET = (
 _PLACE = re.compile(
     rf"(?P<street>\b\d+\s+(?:{_CAP}\s+){{0,3}}?{_STREET}(?:,\s*{_CAP}(?:\s{_CAP}){{0,2}}(?:,\s*(?:{_STATE})\b)?)?"
     r"(?:\s+\d{5}\b)?)"
-    rf"|(?P<city>{_CAP}(?:\s{_CAP}){{0,3}}(?:,\s*(?:{_LONG_STATE}|[A-Z]{{2}})\b|\s+(?:{_STATE})\b)(?:\s+\d{{5}}\b)?)"
+    rf"|(?P<city>(?<![\w'’.&-]){_CAP}(?:\s{_CAP}){{0,3}}(?:,\s*(?:{_LONG_STATE}|[A-Z]{{2}})\b|\s+(?:{_STATE})\b)(?:\s+\d{{5}}\b)?)"
     rf"|(?P<lower>(?<=\bin )(?:[a-z]+ ){{0,2}}[a-z]+,\s*(?:{_STATE.lower()})\b)"
     r"|(?P<zip>(?:(?<=in )|(?<=near )|(?<=around )|(?<=zip )|(?<=code )|(?<=zipcode )|(?<=for ))\d{5}(?:-\d{4})?"
     r"(?![\w,.]\d|\w))"

@@ -51,8 +51,6 @@ class Plan:
 
     calls: tuple[PlannedCall, ...]
     lacks: tuple[Lack, ...]
-    understood: bool
-    """Whether the request is about any of the tools."""
 
 
 def make_plan(
@@ -70,7 +68,7 @@ def make_plan(
     if forced is not None and not planner.calls and not conversation.rounds:
         planner.calls = [PlannedCall(step.tool.name, step.arguments) for step in steps[:1]]
     calls = () if conversation.rounds >= MOST_ROUNDS else tuple(planner.calls[:MOST_CALLS])
-    return Plan(calls, tuple(planner.lacks), bool(steps))
+    return Plan(calls, tuple(planner.lacks))
 
 
 class _Planner:
@@ -137,7 +135,7 @@ def _steps_of_named_records(conversation: Conversation, catalogue: Catalogue) ->
 
 def _with_providers(steps: list[Step], conversation: Conversation, catalogue: Catalogue, now: datetime) -> list[Step]:
     """Puts a search in front of a step that needs the id of something the text only describes."""
-    if not steps or any(_has_records(call) for call in (*conversation.earlier_calls,)):
+    if not steps or any(_has_records(call) for call in conversation.earlier_calls):
         return steps
     completed: list[Step] = []
     for step in steps:
@@ -160,7 +158,7 @@ def _provider(
         tool = profile.tool
         if profile.effects or not entity & set(profile.names) or tool.parameter(parameter.name) is not None:
             continue
-        asked = replace(conversation, request=re.sub(r"\s+", " ", step.text))
+        asked = replace(conversation, request=re.sub(r"\s+", " ", step.text), question=None)
         found = forced_steps(tool, asked, Catalogue([tool]), now)
         if found and not found[0].missing and found[0].arguments:
             return found[0]

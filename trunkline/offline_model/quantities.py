@@ -4,9 +4,11 @@
 know what a number is for.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from trunkline.offline_model.mention import MASK, Bound, Kind, Mention, preposition_before, stems_before
@@ -56,6 +58,9 @@ _TENS: Final = {
         ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2
     )
 }
+
+#: More numbers than these are not read.
+MOST_NUMBERS: Final = 200
 
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
 _AMOUNT = re.compile(
@@ -107,11 +112,13 @@ _TIME_UNITS = frozenset({"year", "month", "week", "day", "hour", "minut", "secon
 def read_quantities(text: str) -> list[Mention]:
     """Every number of `text` that is not masked, in order, with unit and bound."""
     found = [*_dice(text)]
-    taken = [(mention.start, mention.end) for mention in found]
-    for mention in (*_amounts(text), *_spelled(text)):
-        if not any(start < mention.end and mention.start < end for start, end in taken):
+    taken = bytearray(len(text))
+    for mention in found:
+        taken[mention.start : mention.end] = b"x" * (mention.end - mention.start)
+    for mention in (*islice(_amounts(text), MOST_NUMBERS), *islice(_spelled(text), MOST_NUMBERS)):
+        if math.isfinite(mention.number) and not any(taken[mention.start : mention.end]):
             found.append(mention)
-            taken.append((mention.start, mention.end))
+            taken[mention.start : mention.end] = b"x" * (mention.end - mention.start)
     return _with_ranges(text, sorted(found, key=lambda mention: mention.start))
 
 

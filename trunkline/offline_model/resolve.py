@@ -90,9 +90,9 @@ def parameter_at(tool: OfferedTool, path: Path) -> Parameter | None:
 
 def _values(step: Step, path: Path, parameter: Parameter, conversation: Conversation, *, effect: bool) -> _Found:
     """The values for one parameter."""
-    past = list(_latest_first(conversation))
+    past = list(_latest_first(conversation, effect=effect))
     if path in step.references:
-        return _Found(tuple(_referred(step, parameter, conversation)))
+        return _Found(tuple(_referred(step, parameter, conversation, effect=effect)))
     chooses = points_at_record(step.text)
     if not chooses:
         remembered = _remembered(parameter, past)
@@ -124,13 +124,13 @@ def _from_records(step: Step, parameter: Parameter, result: Json, *, effect: boo
     return distance, _Found(values[:1])
 
 
-def _referred(step: Step, parameter: Parameter, conversation: Conversation) -> list[Json]:
+def _referred(step: Step, parameter: Parameter, conversation: Conversation, *, effect: bool) -> list[Json]:
     """What "it", "the result" or "the details" stand for."""
     texts = parameter.role in WORDED and not parameter.numeric
     if texts and _SEVERAL.search(step.text) and conversation.calls:
         lines = [_told(call) for call in conversation.calls if isinstance(call.outcome, Succeeded)]
         return ["\n".join(lines)] if lines else []
-    for call in _latest_first(conversation):
+    for call in _latest_first(conversation, effect=effect):
         if not isinstance(call.outcome, Succeeded):
             continue
         value = referred_value(call.outcome.value, parameter)
@@ -155,9 +155,11 @@ def _remembered(parameter: Parameter, past: Sequence[PastCall]) -> Json:
     return None
 
 
-def _latest_first(conversation: Conversation) -> Iterator[PastCall]:
+def _latest_first(conversation: Conversation, *, effect: bool) -> Iterator[PastCall]:
+    """The calls to take values from. Where one of this request failed, no effect is caused on what was before it."""
     yield from reversed(conversation.calls)
-    yield from reversed(conversation.earlier_calls)
+    if not (effect and any(isinstance(call.outcome, Failed) for call in conversation.calls)):
+        yield from reversed(conversation.earlier_calls)
 
 
 def _with(arguments: dict[str, Json], path: Path, value: Json) -> dict[str, Json]:

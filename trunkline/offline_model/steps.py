@@ -33,7 +33,7 @@ _DETAILS = re.compile(r"\b(?:more|details?|about|describe|info|information|show|
 _AGAIN = re.compile(r"\b(?:again|the same|repeat|another|once more)\b", re.IGNORECASE)
 _DECLINED = re.compile(
     r"^\s*(?:no\b|nope|never ?mind|cancel|stop|forget|skip|thanks|thank you|ok(?:ay)?\W*$|none|nothing|i don['’]?t)"
-    r"|\?\s*$",
+    r"|^\s*(?:yes|yeah|sure|please)\W*$|\?\s*$",
     re.IGNORECASE,
 )
 
@@ -194,10 +194,12 @@ def _answered_steps(conversation: Conversation, catalogue: Catalogue, now: datet
         return []
     before = [step for step in _asked_steps(question.about, catalogue, now) if step.tool is tool]
     known = before[0] if before else Step(tool, {}, text=question.about)
-    clause = _whole_clause(_utterance(reply, catalogue, now, whole=True))
+    utterance = _utterance(reply, catalogue, now, whole=True)
+    clause = _whole_clause(utterance)
     filled = fill_arguments(tool, Scope(clause, (), (), frozenset(), reply, now))
     arguments = {**filled.arguments, **known.arguments}
-    for name in question.names:
+    tells = any(part.form is Form.TELLS for part in utterance.clauses)
+    for name in () if tells else question.names:
         parameter = tool.parameter(name)
         if parameter is not None and name not in arguments:
             arguments |= _plain_answer(parameter, clause)

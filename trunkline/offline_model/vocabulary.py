@@ -188,6 +188,17 @@ MILD_VERBS: Final = stem_set(
     "add start stop log execute order record call print text rotate share truncate sign open close"
 )
 
+#: Verbs that only compute or look. A tool named by any other verb is taken to change something.
+HARMLESS_VERBS: Final = ASKING_VERBS | stem_set(
+    """
+    convert translate roll flip toss pick draw choose generate count sum add subtract multiply divide average measure
+    define explain summarize analyze classify compare describe detect extract parse format validate verify hash encode
+    decode encrypt decrypt sort filter reverse invert split join filter view recommend suggest predict forecast greet
+    echo say solve identify recognize simulate scan inspect monitor track ping plan preview render round raise factor
+    rank match sample shuffle spell rhyme resolve geocode correct complete answer ask tip discount
+    """
+)
+
 #: Verbs of effect that no tool can be asked for by other words: who wants to buy does not want to look.
 DECIDED_VERBS: Final = stem_set(
     "delete remove cancel pay buy purchase transfer sell erase refund schedule book reserve"

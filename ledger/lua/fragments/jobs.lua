@@ -72,21 +72,24 @@ local function start_job(job, at_us)
     redis.call('RPUSH', key .. ':messages', message)
   end
   redis.call('DEL', job_key(job) .. ':messages')
+  redis.call('PERSIST', key)
+  redis.call('PERSIST', key .. ':messages')
   redis.call('HSET', key, 'running', job)
   redis.call('HSET', job_key(job), 'state', 'running')
   send_turn(job, 1, at_us)
 end
 
--- The tool messages of a turn, in the order of its calls, whoever answered them and whenever.
+-- The tool messages of a turn, in the order of its calls, whoever answered them and whenever; all of them or none. There
+-- are at most 1,000 calls in a turn, and Lua unpacks 8,000 values.
 local function append_tool_messages(job, turn)
   local record = redis.call('HMGET', job_key(job), 'conversation', 'calls_in_turn')
-  local calls = job_key(job) .. ':calls'
+  local calls, messages = job_key(job) .. ':calls', {}
   for index = 0, tonumber(record[2]) - 1 do
     local prefix = call_prefix(turn, index)
     local call = redis.call('HMGET', calls, prefix .. 'tool_call_id', prefix .. 'content')
-    redis.call('RPUSH', conversation_key(record[1]) .. ':messages',
-      '{"role":"tool","tool_call_id":' .. call[1] .. ',"content":' .. call[2] .. '}')
+    messages[#messages + 1] = '{"role":"tool","tool_call_id":' .. call[1] .. ',"content":' .. call[2] .. '}'
   end
+  if #messages > 0 then redis.call('RPUSH', conversation_key(record[1]) .. ':messages', unpack(messages)) end
 end
 
 -- No call of the turn is open any more: the continuation goes out. The phase is the flag that lets this happen once.

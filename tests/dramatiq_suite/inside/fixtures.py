@@ -31,10 +31,14 @@ StartCommand = Callable[..., "subprocess.Popen[bytes]"]
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Expects the tests that do not apply to fail, so that none is listed that would pass."""
-    listed = tomllib.loads((Path(__file__).parent / "not_applicable.toml").read_text("utf-8"))["tests"]
+    tables = tomllib.loads((Path(__file__).parent / "not_applicable.toml").read_text("utf-8"))
+    listed = {
+        **{name: pytest.mark.xfail(reason=reason, strict=True) for name, reason in tables["tests"].items()},
+        **{name: pytest.mark.skip(reason=reason) for name, reason in tables["by_chance"].items()},
+    }
     for item in items:
-        if reason := listed.pop(f"{item.path.name}::{item.name}", None):
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+        if mark := listed.pop(f"{item.path.name}::{item.name}", None):
+            item.add_marker(mark)
     modules = {item.path.name: vars(item.module) for item in items}
     if missing := [name for name in listed if name.partition("::")[0] in modules]:
         raise pytest.UsageError(f"listed as not applicable, but there are no such tests: {', '.join(missing)}")

@@ -1,0 +1,188 @@
+"""The processes as operators start them: by the standard `dramatiq` command, and under the supervisor."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from messaging.command_runner import BlockingRunner
+from messaging.envelopes import living_workers
+from messaging.supervisor import ChildSpec, Supervisor
+from tests.scenarios.deployment import Deployment, all_of, wait_until
+from tests.scenarios.endpoint import ask, at_first, call, refuse, say
+from tests.scenarios.messages import message, push
+
+pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
+
+
+class DramatiqCommands:
+    """Runs of the standard `dramatiq` command, in a folder that has nothing of ours."""
+
+    def __init__(self, deployment: Deployment, folder: Path) -> None:
+        self._deployment = deployment
+        self._folder = folder
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, setup: str, **settings: object) -> "subprocess.Popen[bytes]":
+        """Starts `dramatiq <setup>` and does not wait for it."""
+        environment = {**os.environ, **self._deployment.environment(**settings)}  # type: ignore[arg-type]
+        command = [Path(sys.executable).with_name("dramatiq"), setup, "--processes", "1", "--threads", "4"]
+        log = self._folder / f"{setup}-{len(self._running)}.log"
+        with log.open("wb") as stream:
+            process = subprocess.Popen(command, env=environment, cwd=self._folder, stdout=stream, stderr=stream)
+        self._running.append(process)
+        return process
+
+    async def serving(self, *queues: str) -> None:
+        """Waits until somebody living serves each of these queues."""
+        await wait_until(lambda: set(queues) <= self.pids().keys(), f"workers of {queues}")
+
+    def pids(self) -> dict[str, int]:
+        """The process that serves each queue."""
+        return {queue: info["pid"] for info in self._deployment.ask(living_workers()) for queue in info["queues"]}
+
+    def logs(self) -> str:
+        """What they wrote."""
+        return "\n".join(log.read_text() for log in self._folder.glob("*.log"))
+
+    def stop(self) -> None:
+        """Ends them all."""
+        for process in self._running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self._running:
+            process.wait(20)
+
+
+@pytest.fixture
+def commands(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DramatiqCommands]:
+    commands = DramatiqCommands(deployment, tmp_path_factory.mktemp("elsewhere"))
+    yield commands
+    commands.stop()
+
+
+async def test_the_standard_dramatiq_command_runs_everything_and_survives_kill(
+    deployment: Deployment, commands: DramatiqCommands
+) -> None:
+    commands.start("orchestrator.app:setup")
+    doomed = commands.start("workers.app:setup", pool="alpha,beta,gamma,delta")
+    await commands.serving("orchestrator", "intake", "alpha", "beta", "gamma", "delta")
+    calls = ask(
+        call("pay", amount=1),
+        call("count", numbers=[1, 2]),
+        call("third_time"),
+        call("walk", steps=2),
+        call("stumble", kind="exit"),
+        call("stumble_thread", kind="exit"),
+        call("hang"),
+        call("hang_thread"),
+    )
+    model = deployment.endpoint.script(at_first(1, refuse(503, "busy"), calls), say("done"))
+    job = await deployment.completed(model=model)
+    kinds = [kind for kind, _ in await deployment.outcomes(job)]
+    assert kinds == ["succeeded"] * 4 + ["failed"] * 2 + ["timed_out"] * 2, commands.logs()
+    bad = push(deployment, "alpha", b"{")
+    unknown = push(deployment, "alpha", message("alpha", "no_such_actor", {}))
+    await wait_until(lambda: len(deployment.dead_letters("alpha")) == 2, "the dead letters")
+    assert {bad, unknown} == {id.decode() for id in deployment.redis.zrange(f"{deployment.prefix}:alpha.XQ", 0, -1)}
+
+    napping = deployment.endpoint.script(ask(call("nap", seconds=1), call("unsafe_nap", seconds=1)), say("slept"))
+    job_of_the_dead = await deployment.submit(model=napping)
+    await deployment.noted("begin", job_of_the_dead, times=2)
+    os.kill(commands.pids()["alpha"], signal.SIGKILL)
+    await wait_until(lambda: doomed.poll() is not None, "the end of the whole command")
+    commands.start("workers.app:setup", pool="alpha,beta,gamma,delta")
+    assert (await deployment.result(job_of_the_dead)).answer == "slept"
+    assert [kind for kind, _ in await deployment.outcomes(job_of_the_dead)] == ["succeeded", "unknown"]
+
+    sleeping = await deployment.submit(model=deployment.endpoint.script(ask(call("nap", seconds=15)), say("never")))
+    await deployment.noted("begin", sleeping)
+    await deployment.client.cancel(sleeping.job_id)
+    await deployment.noted("cancelled", sleeping)
+
+
+@contextmanager
+def _supervised(deployment: Deployment, specs: Sequence[ChildSpec]) -> Iterator[Supervisor]:
+    supervisor = Supervisor(
+        BlockingRunner(deployment.redis, namespace=deployment.prefix), stop_timeout=timedelta(seconds=5)
+    )
+    supervisor.start(specs)
+    try:
+        yield supervisor
+    finally:
+        supervisor.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def supervisor(deployment: Deployment) -> AsyncIterator[Supervisor]:
+    """A supervisor of an orchestrator and two pools, whose time-out is far longer than its tests take."""
+    environment = {**deployment.environment(), "TRUNKLINE_HEARTBEAT_TIMEOUT": "60"}
+    specs = [
+        ChildSpec("orchestrator", [sys.executable, "-P", "-m", "orchestrator"], environment),
+        *[
+            ChildSpec(pool, [sys.executable, "-P", "-m", "workers"], {**environment, "TRUNKLINE_POOL": pool})
+            for pool in ("reading", "gamma")
+        ],
+    ]
+    with _supervised(deployment, specs) as supervisor:
+        looking = asyncio.create_task(_look(supervisor))
+        await _serving(deployment, "orchestrator", "reading", "gamma")
+        yield supervisor
+        looking.cancel()
+
+
+async def test_the_supervisor_restarts_what_dies_and_the_others_go_on(
+    deployment: Deployment, supervisor: Supervisor
+) -> None:
+    before = dict(supervisor.pids)
+    calls = ask(call("read_and_die"), call("pay", amount=1))
+    job = await deployment.completed(model=deployment.endpoint.script(calls, say("so be it")))
+    assert await deployment.outcomes(job) == [("succeeded", "survived"), ("succeeded", '{"paid":1}')]
+    assert [one.attempts for one in await deployment.calls(job)] == [2, 1]
+    await _serving(deployment, "reading")
+    assert {name for name, pid in supervisor.pids.items() if pid != before[name]} == {"reading"}
+
+
+async def test_under_the_supervisor_a_tool_that_always_kills_its_process_is_answered(
+    deployment: Deployment, supervisor: Supervisor
+) -> None:
+    deadly = ask(call("read_and_die", always=True))
+    model = deployment.endpoint.script(deadly, ask(call("read_deed"), call("pay", amount=1)), say("so be it"))
+    job = await deployment.completed(model=model)
+    (kind, why), *others = await deployment.outcomes(job)
+    assert kind == "failed"
+    assert "died 3 times" in why
+    assert [kind for kind, _ in others] == ["succeeded"] * 2
+    assert [cause["reason"] for cause in deployment.dead_letters("reading")] == ["crashed"]
+
+
+async def test_the_supervisor_restarts_a_killed_orchestrator_whose_turn_goes_on_at_once(
+    deployment: Deployment, supervisor: Supervisor
+) -> None:
+    model = deployment.endpoint.script(at_first(1, say("too late").after(20), say("in time")))
+    jobs = await all_of(deployment.submit(f"job {number}", model=model) for number in range(5))
+    await wait_until(lambda: len(deployment.endpoint.requests(model)) == 5, "the model calls")
+    os.kill(supervisor.pids["orchestrator"], signal.SIGKILL)
+    assert {result.answer for result in await all_of(deployment.result(job) for job in jobs)} == {"in time"}
+
+
+async def _look(supervisor: Supervisor) -> None:
+    while True:
+        supervisor.look()
+        await asyncio.sleep(0.05)
+
+
+async def _serving(deployment: Deployment, *queues: str) -> None:
+    def all_do() -> bool:
+        served = {queue for info in deployment.ask(living_workers()) for queue in info["queues"]}
+        return set(queues) <= served and deployment.redis.exists(f"{deployment.prefix}:catalogue") == 1
+
+    await wait_until(all_do, f"workers of {queues}")

@@ -1,0 +1,113 @@
+"""Redis stops, is killed, forgets its scripts, cuts its connections or is full in the middle of jobs."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import redis
+
+from ledger.accepting import Accepted
+from messaging.embedded_redis import EmbeddedRedis
+from tests.scenarios.deployment import HEARTBEAT_TIMEOUT, Deployment, all_of, wait_until
+from tests.scenarios.endpoint import Endpoint, ask, call, say
+
+pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
+
+JOBS = 12
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shaky(endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deployment]:
+    """A deployment on a Redis of its own, for all tests of this module."""
+    with EmbeddedRedis(tmp_path_factory.mktemp("r")) as server:
+        deployment = Deployment(server.url, endpoint, tmp_path_factory.mktemp("shaky"))
+        deployment.server = server
+        await deployment.serving(
+            deployment.start("orchestrator"),
+            *[deployment.start("workers", pool=pool, calls_at_once=64) for pool in ("alpha,beta", "gamma,delta")],
+        )
+        yield deployment
+        await deployment.client.close()
+        deployment.stop_all()
+
+
+async def _begin(shaky: Deployment) -> list[Accepted]:
+    """Jobs that are in the midst of everything: model calls, tools, retries."""
+    model = shaky.endpoint.script(
+        ask(call("pay", amount=1), call("nap", seconds=0.3), call("third_time"), call("walk", steps=3)).after(0.2),
+        ask(call("pay", amount=2), call("watchful_nap", seconds=0.5), call("count", numbers=[1])).after(0.2),
+        say("done").after(0.2),
+    )
+    jobs = await all_of(shaky.submit(f"job {number}", model=model) for number in range(JOBS))
+    await wait_until(lambda: len(shaky.notes(jobs[0])) >= 2, "the middle of things")
+    return jobs
+
+
+async def _all_is_done_once(shaky: Deployment, jobs: list[Accepted]) -> None:
+    for job in jobs:
+        result = await shaky.result(job)
+        assert (result.state, result.answer) == ("completed", "done"), result
+        assert [kind for kind, _ in await shaky.outcomes(job)] == ["succeeded"] * 7
+        paid = [note for note in shaky.notes(job, what="done") if note.call.endswith(("/1/0", "/2/0"))]
+        assert len(paid) == 2
+    await shaky.keeps_its_promises()
+    assert all(process.alive for process in shaky.processes)
+
+
+def _log(shaky: Deployment) -> str:
+    return "".join(process.log.read_text() for process in shaky.processes)
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+async def test_nothing_is_lost_and_nobody_is_declared_dead_while_redis_is_away(shaky: Deployment, how: str) -> None:
+    server = shaky.server
+    assert server is not None
+    workers = set(shaky.redis.zrange(f"{shaky.prefix}:__workers__", 0, -1))
+    jobs = await _begin(shaky)
+    following = asyncio.create_task(shaky.result(jobs[0]))
+    await wait_until(lambda: "xread" in {one["cmd"] for one in shaky.redis.client_list()}, "somebody who follows a job")
+    if how == "killed":
+        os.kill(server.pid, signal.SIGKILL)
+        await wait_until(lambda: not server.alive, "its death")
+    else:
+        server.stop()
+    await asyncio.sleep(HEARTBEAT_TIMEOUT.total_seconds() * 1.5)  # longer than it takes to be declared dead
+    server.start()
+    await _all_is_done_once(shaky, jobs)
+    assert (await following).answer == "done"
+    assert "Redis is away" in _log(shaky)
+    assert "declared dead" not in _log(shaky)
+    assert set(shaky.redis.zrange(f"{shaky.prefix}:__workers__", 0, -1)) == workers
+
+
+async def test_scripts_that_redis_forgets_are_loaded_again(shaky: Deployment) -> None:
+    jobs = await _begin(shaky)
+    for _ in range(20):
+        shaky.redis.script_flush()
+        await asyncio.sleep(0.05)
+    await _all_is_done_once(shaky, jobs)
+
+
+async def test_connections_that_are_cut_are_made_again(shaky: Deployment) -> None:
+    jobs = await _begin(shaky)
+    for _ in range(10):
+        shaky.redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # type: ignore[no-untyped-call]
+        await asyncio.sleep(0.1)
+    await _all_is_done_once(shaky, jobs)
+
+
+async def test_a_full_redis_refuses_new_jobs_and_finishes_the_others_when_there_is_room(shaky: Deployment) -> None:
+    jobs = await _begin(shaky)
+    shaky.redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(redis.OutOfMemoryError):
+            shaky.redis.set("x", "y")
+        await asyncio.sleep(HEARTBEAT_TIMEOUT.total_seconds())
+    finally:
+        shaky.redis.config_set("maxmemory", 0)
+    await _all_is_done_once(shaky, jobs)
+    assert "declared dead" not in _log(shaky)
