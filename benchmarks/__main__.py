@@ -21,7 +21,7 @@ def main() -> None:
     """Parses the command line and runs."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="?", default="", help=f"one of: {', '.join(_BENCHMARKS)}")
-    parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured; medians are reported")
+    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured; medians are reported")
     arguments = parser.parse_args()
     if arguments.name not in _BENCHMARKS:
         unknown = f"there is no benchmark {arguments.name!r}; " if arguments.name else ""

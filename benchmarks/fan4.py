@@ -1,8 +1,9 @@
 """The reference job fan4: a model turn, four parallel calls, a model turn, the answer; model and tools take no time.
 
 Ours against hand-written Dramatiq actors that do the same, calling the model with the SDK's `create()` (as most do)
-and with its lighter `post()` (as ours does). In each round every contender starts anew, and ratios are taken within a
-round, since the machine's speed may change between two. CPU time is that of the contender's processes and its Redis.
+and with its lighter `post()` (as ours does). All are started, each with a Redis of its own, and take turns of some
+seconds; whoever is not measured is halted. Ratios are taken within a round, since the machine's speed may change from
+one to another. CPU time is that of the contender's processes and its Redis.
 
 `redis_calls_per_job` counts the commands that reach Redis under load for the whole of a job, its submit included and
 the reading of its answer left out: everything our processes send is EVALSHA or BLMOVE, and no script can call these
@@ -12,6 +13,7 @@ two, so `INFO commandstats` tells them from what scripts do inside the server.
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,12 +31,13 @@ from benchmarks.model_server import ModelServer
 
 OUTSTANDING: Final = 32
 WARM_UP_S: Final = 2.0
-SATURATED_S: Final = 6.0
-ALONE_JOBS: Final = 150
+RESUME_S: Final = 0.5
+SATURATED_S: Final = 3.0
+ALONE_JOBS: Final = 50
 RATE_PER_S: Final = 20.0
-RATE_S: Final = 10.0
-SETTLE_S: Final = 1.0
-IDLE_S: Final = 5.0
+RATE_S: Final = 5.0
+SETTLE_S: Final = 0.5
+IDLE_S: Final = 3.0
 
 _OURS, _CREATE, _POST = "ours", "bare", "bare_post"
 _CONTENDERS: Final[Mapping[str, Contender]] = {
@@ -72,20 +75,34 @@ def run(*, rounds: int) -> Figures:
     measured: dict[str, list[Measured]] = {name: [] for name in _CONTENDERS}
     with tempfile.TemporaryDirectory(prefix="fan4-") as folder, ModelServer() as model:
         check_imports_of_worker(model.base_url, Path(folder) / "imports")
-        for number in range(rounds):
+        with ExitStack() as stack:
+            contenders: dict[str, Running] = {}
             for name, contender in _CONTENDERS.items():
-                with contender(model.base_url, Path(folder) / f"{number}-{name}") as running:
+                contenders[name] = stack.enter_context(contender(model.base_url, Path(folder) / name))
+                warm_up(contenders[name])
+                contenders[name].processes.pause()
+            for number in range(rounds):
+                for name, running in contenders.items():
+                    running.processes.resume()
                     result = measure(running, briefly=name == _POST)
-                measured[name].append(result)
-                said = f"{result.jobs_per_s:.0f} jobs/s, {result.cpu_ms:.2f} ms CPU a job"
-                console.print(f"round {number + 1}/{rounds} {name}: {said}")
+                    running.processes.pause()
+                    measured[name].append(result)
+                    said = f"{result.jobs_per_s:.0f} jobs/s, {result.cpu_ms:.2f} ms CPU a job"
+                    console.print(f"round {number + 1}/{rounds} {name}: {said}")
     return figures_of(measured)
+
+
+def warm_up(running: Running) -> None:
+    """Has a contender open its connections and fill its caches."""
+    loop = ClosedLoop(running.client, outstanding=OUTSTANDING)
+    loop.run(WARM_UP_S)
+    loop.drain()
 
 
 def measure(running: Running, *, briefly: bool) -> Measured:
     """One contender in one round. `briefly` measures saturation only."""
     loop = ClosedLoop(running.client, outstanding=OUTSTANDING)
-    loop.run(WARM_UP_S)
+    loop.run(RESUME_S)
     loop.drain()
     idle: dict[str, float] = {}
     rss: dict[str, float] = {}
@@ -100,7 +117,7 @@ def measure(running: Running, *, briefly: bool) -> Measured:
         rss = {name: running.processes.rss_mib(name) for name in (ORCHESTRATOR, WORKER)}
         alone = one_at_a_time(running.client, jobs=ALONE_JOBS)
         at_rate = at_a_rate(running.client, per_s=RATE_PER_S, duration_s=RATE_S)
-    loop.run(WARM_UP_S / 2)
+    loop.run(RESUME_S)
     calls_before = _calls(running.redis)
     before, began = running.processes.cpu_s(), time.perf_counter()
     jobs = loop.run(SATURATED_S)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -109,10 +110,26 @@ class MeasuredProcesses:
         ends = [(name, self.log(name).read_bytes()[-_LOG_TAIL_BYTES:]) for name in self._started]
         return "\n".join(f"--- {name}\n{end.decode(errors='replace')}" for name, end in ends)
 
+    def pause(self) -> None:
+        """Halts those that were started here, so that they do not disturb what is measured next."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets them go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for name in self._started:
+            for pid in self._members[name]:
+                with suppress(ProcessLookupError):  # its end shows when it is measured
+                    os.kill(pid, number)
+
     def stop(self) -> None:
         """Ends all that were started here, politely at first."""
         for process in self._started.values():
             process.terminate()
+        if self._members:
+            self.resume()  # whoever is halted does not hear that it shall end
         for process in self._started.values():
             try:
                 process.wait(_STOP_PATIENCE_S)

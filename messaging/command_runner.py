@@ -23,6 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from messaging.command import Command
+from messaging.redis_link import RedisLink
 from messaging.script import Script
 
 T = TypeVar("T")
@@ -102,8 +103,7 @@ class PipeliningRunner:
         client: An asyncio client with `decode_responses=False`.
         namespace: The key prefix, braces included.
         patience_s: For how long a command is tried while Redis is away, seconds; for ever by default, since a worker
-        has
-            nothing better to do with a result than to record it.
+            has nothing better to do with a result than to record it.
     """
 
     def __init__(self, client: "redis.asyncio.Redis", *, namespace: str, patience_s: float = float("inf")) -> None:
@@ -113,6 +113,7 @@ class PipeliningRunner:
         self._waiting: list[tuple[Command[Any], asyncio.Future[Any]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._loaded: set[str] = set()
+        self._link = RedisLink(client)
 
     async def run(self, command: Command[T]) -> T:
         """Sends `command`, again and again while Redis is away, and reads its answer."""
@@ -135,6 +136,10 @@ class PipeliningRunner:
             self._writer = asyncio.create_task(self._write())
         # Shielded by the future itself: a cancelled caller does not take back what may already be on its way.
         return command.decode(await answer)
+
+    async def close(self) -> None:
+        """Closes the runner's connection. Nothing may be under way."""
+        await self._link.close()
 
     async def _write(self) -> None:
         try:
@@ -171,15 +176,7 @@ class PipeliningRunner:
         return answers
 
     async def _round_trip(self, commands: list[Command[Any]]) -> list[Any]:
-        if len(commands) == 1:
-            try:
-                return [await self.client.execute_command(*self._words(commands[0]))]  # type: ignore[no-untyped-call]
-            except NoScriptError as error:
-                return [error]
-        pipeline = self.client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*self._words(command))
-        return await pipeline.execute(raise_on_error=False)
+        return await self._link.round_trip([self._words(command) for command in commands])
 
     def _words(self, command: Command[Any]) -> tuple[Any, ...]:
         if command.script is None:

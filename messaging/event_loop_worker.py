@@ -24,6 +24,7 @@ from messaging.command import Command
 from messaging.command_runner import FULL, TRANSIENT, PipeliningRunner
 from messaging.consumer import LONGEST_WAIT, SHORT_WAIT_S, TooManyCrashes, decode_message, refuse_crashed
 from messaging.delivery import Delivery, set_current_delivery
+from messaging.redis_link import RedisLink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +39,9 @@ _log = structlog.get_logger(__name__)
 #: How long work in flight may go on after a stop before it is given back.
 DEFAULT_STOP_TIMEOUT = timedelta(seconds=30)
 _RECONNECT_PAUSE_S: Final = 0.2
+#: Rounds of the loop until a message that was begun has sent its claim: what just came goes first, waiting for more
+#: after.
+_STEPS_TO_A_CLAIM: Final = 3
 _BROKEN_PAUSE_S: Final = 1.0
 #: How often a cancellation is said again: `asyncio.wait_for` before Python 3.12, which redis-py sends through, may
 #: swallow one.
@@ -74,9 +78,9 @@ class EventLoopWorker:
     ) -> None:
         self._broker = broker
         broker.worker_info["slots"] = slots
-        self._client = client
         self._runner = runner
         self._queues = sorted(queues if queues is not None else broker.get_declared_queues())
+        self._links = {queue: RedisLink(client) for queue in self._queues}
         self._slots = slots
         self._stop_timeout = stop_timeout
         self._in_flight: dict[int, _InFlight] = {}
@@ -142,6 +146,8 @@ class EventLoopWorker:
                     await asyncio.to_thread(life.renew, worker)
                 for delivery in fetched.deliveries:
                     self._begin(delivery)
+                for _ in range(_STEPS_TO_A_CLAIM):
+                    await asyncio.sleep(0)
                 if fetched.held_up_by:
                     await self._wait_for_bell(worker, queue, fetched.wait_s)
                 elif fetched.registered and fetched.waiting == 0:
@@ -163,7 +169,7 @@ class EventLoopWorker:
         if len(self._in_flight) >= self._slots:
             return False
         command = queue_commands.wait_for_message(self._broker.namespace, worker, queue, timeout_s=self._wait_s)
-        while not await self._client.execute_command(*command.words):  # type: ignore[no-untyped-call]
+        while not (await self._links[queue].round_trip([command.words]))[0]:
             if self._broker.life.worker != worker or queue in self._broker.life.leaking:
                 return False
         return True
@@ -174,7 +180,7 @@ class EventLoopWorker:
             await asyncio.sleep(wait_s)
         else:
             command = queue_commands.wait_for_bell(self._broker.namespace, worker, queue, timeout_s=wait_s)
-            await self._client.execute_command(*command.words)  # type: ignore[no-untyped-call]
+            await self._links[queue].round_trip([command.words])
 
     def _begin(self, delivery: Delivery) -> None:
         self._broker.life.hold(delivery)

@@ -25,7 +25,13 @@ from messaging.limits import QueueLimits, Rate, TenantLimits, set_queue_limits, 
 
 L = TypeVar("L", QueueLimits, TenantLimits)
 
-_FITTING: Final = {"burst": int, "max_in_flight": int, "weight": (int, float), "fair": bool, "paused": bool}
+_FITTING: Final[dict[str, type | tuple[type, ...]]] = {
+    "burst": int,
+    "max_in_flight": int,
+    "weight": (int, float),
+    "fair": bool,
+    "paused": bool,
+}
 
 
 def read_limits_file(path: Path) -> Sequence[Command[int]]:

@@ -1,6 +1,7 @@
 """Running an event-loop worker as a process: its loop, its signals, its connections."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -12,7 +13,8 @@ from messaging.command_runner import PipeliningRunner
 from messaging.connections import async_client
 from messaging.event_loop_worker import EventLoopWorker
 from messaging.limits_file import read_limits_file
-from messaging.settings import DeploymentSettings
+from messaging.redis_clients import connection_errors
+from messaging.settings import DeploymentSettings, resolve_redis_url
 
 _log = structlog.get_logger(__name__)
 
@@ -39,8 +41,11 @@ def run_worker(
 
     Raises:
         InvalidLimit: The limits file cannot be read.
+        RedisUnreachable: Redis does not answer at the start.
     """
 
+    with connection_errors(resolve_redis_url(settings)):
+        broker.client.ping()  # later on Redis may be away; at the start this is a mistake that somebody has to know of
     for command in () if settings.limits_file is None else read_limits_file(settings.limits_file):
         broker.runner.run(command)
 
@@ -49,6 +54,9 @@ def run_worker(
         runner = PipeliningRunner(client, namespace=broker.namespace)
         close = declare(runner)
         worker = EventLoopWorker(broker, client=client, runner=runner, slots=slots, stop_timeout=stop_timeout)
+        # What has been made up to here lives as long as the process: the garbage collector need not look at it again.
+        gc.collect()
+        gc.freeze()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,6 +67,7 @@ def run_worker(
         finally:
             if close is not None:
                 await close()
+            await runner.close()
             await client.aclose()
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -193,6 +193,8 @@ def _turns_follow_each_other(snapshot: Snapshot, job: RawJob) -> Violations:
         answered = [event for event in job.of_type("model_answered") if event.data["turn"] == turn]
         if len(answered) > 1:
             yield f"{job.id} has {len(answered)} answers of the model in turn {turn}"
+        if not answered and turn == job.turn and job.state == "completed":
+            yield f"{job.id} is completed without an answer of the model in turn {turn}"
         if turn < job.turn and (len(answered) != 1 or not calls):
             yield f"{job.id} went on after turn {turn} with {len(answered)} answers and {len(calls)} calls"
         if len(calls) != sum(len(event.data.get("calls", ())) for event in answered):

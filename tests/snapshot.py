@@ -142,10 +142,13 @@ class RawQueue:
         return [id for ids in self.landing.values() for id in ids if id != TICKET]
 
     def kwargs_of(self, id: str) -> Mapping[str, Any]:
-        """The arguments of a message that waits, is in flight or is scheduled."""
-        body = self.bodies.get(id) or self.scheduled_bodies.get(id)
-        kwargs: Mapping[str, Any] = json.loads(body)["kwargs"] if body else {}
-        return kwargs
+        """The arguments of a message that waits, is in flight or is scheduled; empty if it is none of ours."""
+        try:
+            message = json.loads(self.bodies.get(id) or self.scheduled_bodies.get(id) or "")
+        except ValueError:
+            return {}
+        kwargs = message.get("kwargs") if isinstance(message, dict) else None
+        return kwargs if isinstance(kwargs, dict) else {}
 
     def has(self, id: str | None) -> bool:
         """Whether the message waits, is in flight or is scheduled."""

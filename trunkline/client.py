@@ -220,6 +220,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Closes the connections."""
+        await self._runner.close()
         await self._redis.aclose()
 
     async def __aenter__(self) -> Self:

@@ -171,7 +171,7 @@ def _rest(job: str, suffix: str = "") -> Callable[[Broken], None]:
         (_begun_again, "is unsafe and was begun again"),
         (_second_answer_of_the_model, "has 2 answers of the model in turn 1"),
         (_turn_taken_too_early, "is in turn 1 and took its turns in the order [1, 2]"),
-        (lambda b: b.drop_event(b.done, "model_answered"), "that no attempt of the turn gave"),
+        (lambda b: b.drop_event(b.done, "model_answered"), "without an answer of the model in turn 2"),
         (_continued_twice, "is in the feed more than once"),
         (_gap_in_the_feed, "and counts"),
         (_tool_message_missing, "is not acceptable to a model"),
@@ -215,8 +215,8 @@ def test_what_is_broken_is_found(broken: Broken, break_it: Callable[[Broken], ob
 
 def test_an_unsafe_call_may_begin_again_when_its_tool_says_that_nothing_was_done(broken: Broken) -> None:
     simulation = broken.simulation
-    simulation.drain()  # the other call
     simulation.crash("worker-1")
+    simulation.drain()  # the calls of the other job
     job, worker = simulation.accept_with_call("unsafe")
     for _ in range(2):
         simulation.run(retry_call_command(simulation.begin_call(worker)))

@@ -1,7 +1,7 @@
 """The deployments that scenarios run on.
 
-`calm` is one for all tests in which no process has to die: its processes are started once, and have to be the same after
-each test. `deployment` is one of a test's own, empty to begin with. After each test the promises are checked.
+`calm` is one for all tests in which no process has to die: its processes are started once, and have to be the same
+after each test. `deployment` is one of a test's own, empty to begin with. After each test the promises are checked.
 """
 
 from collections.abc import AsyncIterator, Iterator

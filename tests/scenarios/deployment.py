@@ -1,23 +1,17 @@
 """A deployment of real processes for a test: starting, killing and freezing them, handing jobs in, and looking on.
 
-Every deployment has a namespace of its own, so that many can share a Redis. Waiting is for conditions, with an upper
-bound that only a failure reaches.
+Every deployment has a namespace of its own, so that many can share a Redis.
 """
 
-import asyncio
 import contextlib
 import json
-import multiprocessing
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import redis
 from pydantic import SecretStr
@@ -33,96 +27,18 @@ from schemas.chat_job import ChatJob
 from schemas.job_result import JobResult
 from tests.promises import violations_in
 from tests.scenarios.endpoint import Endpoint
-from tests.scenarios.faulty_process import Fault, Role, run_process
+from tests.scenarios.faulty_process import Fault, Role
+from tests.scenarios.processes import Process, start_fork, start_module
+from tests.scenarios.waiting import LOOK_AGAIN_S, PATIENCE, wait_until
 from tests.snapshot import Snapshot
 from trunkline.client import AsyncClient
 
 T = TypeVar("T")
 
 TOOLS: Final = Path(__file__).with_name("scenario_tools.py")
-#: No condition of a test that passes takes this long.
-PATIENCE: Final = timedelta(seconds=25)
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=1)
 #: Time-out, the interval of checks, and what a loaded machine adds.
 RECOVERY: Final = HEARTBEAT_TIMEOUT + timedelta(seconds=4)
-
-_LOOK_AGAIN_S: Final = 0.01
-
-_forking = multiprocessing.get_context("forkserver")
-_forking.set_forkserver_preload(
-    ["tests.scenarios.faulty_process", "orchestrator.process", "orchestrator.openai_chat", "workers.process", "uvloop"]
-)
-
-
-class _Handle(Protocol):
-    """What `subprocess.Popen` and `multiprocessing.Process` have in common, once adapted."""
-
-    @property
-    def pid(self) -> int: ...
-
-    def exit_code(self) -> int | None: ...
-
-
-@dataclass(frozen=True)
-class _Started:
-    popen: "subprocess.Popen[bytes]"
-
-    @property
-    def pid(self) -> int:
-        return self.popen.pid
-
-    def exit_code(self) -> int | None:
-        return self.popen.poll()
-
-
-@dataclass(frozen=True)
-class _Forked:
-    process: Any  # a ForkServerProcess, which the type stubs have on some platforms only
-
-    @property
-    def pid(self) -> int:
-        return int(self.process.pid)
-
-    def exit_code(self) -> int | None:
-        code: int | None = self.process.exitcode
-        return code
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process of a deployment."""
-
-    role: Role
-    handle: _Handle
-    log: Path
-
-    @property
-    def pid(self) -> int:
-        return self.handle.pid
-
-    @property
-    def alive(self) -> bool:
-        return self.handle.exit_code() is None
-
-    def send(self, number: signal.Signals) -> None:
-        """Sends a signal; to stop and go on, SIGSTOP and SIGCONT."""
-        os.kill(self.pid, number)
-
-    async def ended(self) -> int:
-        """Waits for its end; answers its exit status, or the negative number of the signal that ended it."""
-        await wait_until(lambda: not self.alive, f"the end of process {self.pid}")
-        code = self.handle.exit_code()
-        assert code is not None
-        return code
-
-    async def was_killed(self) -> None:
-        """Asserts that it dies, or has died, of SIGKILL: that the fault really hit."""
-        assert await self.ended() == -signal.SIGKILL
-
-    async def kill(self) -> None:
-        """Kills it with SIGKILL."""
-        self.send(signal.SIGKILL)
-        await self.was_killed()
 
 
 @dataclass(frozen=True)
@@ -190,19 +106,11 @@ class Deployment:
         """
         environment = self.environment(pool=pool, **settings)
         log = self.folder / f"{self.namespace}-{len(self.processes)}-{role}.log"
-        handle: _Handle
         if entry == "module":
-            with log.open("ab") as stream:
-                command = [sys.executable, "-P", "-m", role]
-                handle = _Started(
-                    subprocess.Popen(command, env={**os.environ, **environment}, cwd=self.folder, stderr=stream)
-                )
+            process = start_module(role, environment, log=log)
         else:
-            arguments = (role, environment, log, faults, copies)
-            process = _forking.Process(target=run_process, args=arguments, daemon=True)
-            process.start()
-            handle = _Forked(process)
-        self.processes.append(Process(role, handle, log))
+            process = start_fork(role, environment, log=log, faults=faults, copies=copies)
+        self.processes.append(process)
         return self.processes[-1]
 
     async def run(self, role: Role, **options: Any) -> Process:
@@ -252,7 +160,7 @@ class Deployment:
                 process.send(signal.SIGKILL)
         for process in self.processes:
             while process.alive:
-                time.sleep(_LOOK_AGAIN_S)
+                time.sleep(LOOK_AGAIN_S)
         self.redis.close()
 
     # Jobs
@@ -313,15 +221,9 @@ class Deployment:
         answer: Any = self.redis.hgetall(f"{self.prefix}:counters")
         return {name.decode(): int(value) for name, value in answer.items()}
 
-    def dead_letters(self, queue: str) -> list[Mapping[str, Any]]:
-        """The causes of a queue's dead letters, the oldest first."""
-        ids: Any = self.redis.zrange(f"{self.prefix}:{queue}.XQ", 0, -1)
-        causes: Any = self.redis.hmget(f"{self.prefix}:{queue}.XQ.causes", ids) if ids else []
-        return [json.loads(cause) for cause in causes]
-
     def logs(self) -> str:
         """The ends of what all processes logged, without stack traces, for messages of failures."""
-        return "\n".join(_end_of_log(process.log) for process in self.processes)
+        return "\n".join(process.end_of_log() for process in self.processes)
 
     async def keeps_its_promises(self) -> None:
         """Waits until all is done, and asserts that everything is as promised, before and then."""
@@ -345,34 +247,3 @@ class Deployment:
         for pattern in patterns:
             for key in self.redis.scan_iter(f"{self.prefix}:{pattern}", count=1000):
                 self.redis.delete(key)
-
-
-async def wait_until(condition: Callable[[], bool], what: str, *, patience: timedelta = PATIENCE) -> None:
-    """Waits for a condition.
-
-    Raises:
-        TimeoutError: It did not come true within `patience`.
-    """
-    give_up_at = time.monotonic() + patience.total_seconds()
-    while not condition():
-        if time.monotonic() > give_up_at:
-            raise TimeoutError(f"waited {patience} in vain for {what}")
-        await asyncio.sleep(_LOOK_AGAIN_S)
-
-
-async def all_of(waiting: Iterable[Any]) -> list[Any]:
-    """Awaits several at once."""
-    return list(await asyncio.gather(*waiting))
-
-
-def _end_of_log(log: Path) -> str:
-    lines = [f"== {log.name}"]
-    for line in log.read_text(errors="replace").splitlines()[-10:]:
-        if not line.startswith("{"):
-            lines.append(line)
-            continue
-        entry = json.loads(line)
-        raised = entry.pop("exception", "").splitlines()[-1:]
-        shown = [f"{name}={entry[name]}" for name in sorted(entry.keys() - {"level", "timestamp", "event"})]
-        lines.append(" ".join([entry["timestamp"], entry["level"], entry["event"], *shown, *raised]))
-    return "\n".join(lines)

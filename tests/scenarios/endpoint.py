@@ -86,7 +86,7 @@ def say(text: str | None, *, finish_reason: str = "stop") -> Reply:
     return _completion({"role": "assistant", "content": text}, finish_reason)
 
 
-def call(tool: str, *, id: str | None = None, raw: str | None = None, **arguments: Any) -> Mapping[str, Any]:
+def call(tool: str, *, id: str | None = None, raw: str | None = None, **arguments: Any) -> dict[str, Any]:
     """One call for `ask`: with arguments, or with `raw` text in their place; by default with a usual id."""
     text = json.dumps(arguments) if raw is None else raw
     return {"id": id, "type": "function", "function": {"name": tool, "arguments": text}}

@@ -25,8 +25,8 @@ from workers.errors import WorkersError
 Role = Literal["orchestrator", "workers"]
 _PR_SET_PDEATHSIG = 1
 
-#: Appended to the fragment `queues`. What is promoted from the schedule has been copied before; answers to upstreams are
-#: not ours to repeat, since whoever counts them counts messages.
+#: Appended to the fragment `queues`. What is promoted from the schedule has been copied before; answers to upstreams
+#: are not ours to repeat, since whoever counts them counts messages.
 _COPYING = """
 local enqueue_once = enqueue
 enqueue = function(queue, id, body, lane)
@@ -127,7 +127,7 @@ def _install(faults: Sequence[Fault]) -> None:
             raise redis.ConnectionError("the answer got lost, as a test wants it")
         return answer
 
-    PipeliningRunner.run_once = faulty_run_once  # type: ignore[method-assign,assignment]
+    PipeliningRunner.run_once = faulty_run_once  # type: ignore[method-assign]
 
 
 def _die_with_parent() -> None:

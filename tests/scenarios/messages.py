@@ -34,6 +34,12 @@ def push(deployment: Deployment, queue: str, body: Mapping[str, Any] | bytes, *,
     return id
 
 
+def waiting(deployment: Deployment, queue: str) -> list[str]:
+    """The ids that wait in a queue, in order."""
+    ids: Any = deployment.redis.lrange(f"{deployment.prefix}:{queue}", 0, -1)
+    return [id.decode() for id in ids]
+
+
 def dead_letters(deployment: Deployment, queue: str) -> dict[str, dict[str, Any]]:
     """The causes of a queue's dead letters by id."""
     causes: Any = deployment.redis.hgetall(f"{deployment.prefix}:{queue}.XQ.causes")
@@ -44,8 +50,10 @@ def take_replies(deployment: Deployment, queue: str) -> list[dict[str, Any]]:
     """Takes all messages out of a reply queue."""
     deployment.replies_are_read = True
     replies = []
-    while id := deployment.redis.lpop(f"{deployment.prefix}:{queue}"):
-        body: Any = deployment.redis.hget(f"{deployment.prefix}:{queue}.msgs", str(id, "utf-8"))
-        deployment.redis.hdel(f"{deployment.prefix}:{queue}.msgs", str(id, "utf-8"))
+    bodies = f"{deployment.prefix}:{queue}.msgs"
+    while id := waiting(deployment, queue)[:1]:
+        deployment.redis.lpop(f"{deployment.prefix}:{queue}")
+        body: Any = deployment.redis.hget(bodies, id[0])
+        deployment.redis.hdel(bodies, id[0])
         replies.append(json.loads(body))
     return replies

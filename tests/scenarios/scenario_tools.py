@@ -1,7 +1,7 @@
 """The tools of the scenarios, in several pools. Each writes down what it does, so that a test has a count of its own.
 
-Loaded by worker processes through TRUNKLINE_TOOLS. The notes go to the file that SCENARIO_NOTES names, a line each; what
-makes a tool behave differently the first time is a file beside it.
+Loaded by worker processes through TRUNKLINE_TOOLS. The notes go to the file that SCENARIO_NOTES names, a line each;
+what makes a tool behave differently the first time is a file beside it.
 """
 
 import asyncio

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.deployment import Deployment, wait_until
+from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import ask, call, say
-from tests.scenarios.messages import dead_letters, message, push, take_replies
+from tests.scenarios.messages import dead_letters, message, push, take_replies, waiting
+from tests.scenarios.waiting import wait_until
 from trunkline import JobResult
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
@@ -126,14 +127,17 @@ BAD_JOBS: list[tuple[dict[str, Any], str, str]] = [
 async def test_a_job_that_does_not_fit_is_refused_with_a_reason_and_an_answer(
     calm: Deployment, kwargs: dict[str, Any], code: str, words: str
 ) -> None:
-    id = push(calm, "intake", message("intake", "accept_job", kwargs))
+    id = push(calm, "intake", message("intake", "accept_job", kwargs, id="what its sender calls it"))
     await wait_until(lambda: id in dead_letters(calm, "intake"), "the refusal")
     cause = dead_letters(calm, "intake")[id]
     assert cause["reason"] == code
     assert words in cause["error"]
     [reply] = take_replies(calm, "reply.bad")
     assert (reply["queue_name"], reply["actor_name"]) == ("reply.bad", "on_answer")
-    assert reply["kwargs"]["refused"] == {"message_id": id, "error": {"code": code, "message": cause["error"]}}
+    assert reply["kwargs"]["refused"] == {
+        "message_id": "what its sender calls it",
+        "error": {"code": code, "message": cause["error"]},
+    }
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"job": None}, {"job": 7}, {"job": [1]}, {"job": {**JOB, "reply_to": "alpha"}}])
@@ -151,7 +155,7 @@ async def test_a_call_whose_message_nobody_can_read_is_answered(deployment: Depl
     job = await deployment.submit(model=model)
     queue = f"{deployment.prefix}:delta"
     await wait_until(lambda: deployment.redis.llen(queue) == 3, "the calls in their queue")
-    future, broken, _ = [str(id, "utf-8") for id in deployment.redis.lrange(queue, 0, -1)]
+    future, broken, _ = waiting(deployment, "delta")
     body: Any = deployment.redis.hget(f"{queue}.msgs", future)
     deployment.redis.hset(f"{queue}.msgs", future, body.replace(b'"schema_version":1', b'"schema_version":99'))
     deployment.redis.hset(f"{queue}.msgs", broken, b"{")
@@ -167,7 +171,7 @@ async def test_a_call_whose_message_nobody_can_read_is_answered(deployment: Depl
 async def test_a_turn_whose_message_nobody_can_read_ends_its_job(deployment: Deployment) -> None:
     job = await deployment.submit(model="any")
     queue = f"{deployment.prefix}:orchestrator"
-    [id] = [str(id, "utf-8") for id in deployment.redis.lrange(queue, 0, -1)]
+    [id] = waiting(deployment, "orchestrator")
     body: Any = deployment.redis.hget(f"{queue}.msgs", id)
     deployment.redis.hset(f"{queue}.msgs", id, body.replace(b'"schema_version":1', b'"schema_version":99'))
     await deployment.run("orchestrator")

@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.scenarios.deployment import Deployment, all_of, wait_until
+from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import ask, at_first, call, refuse, say
 from tests.scenarios.messages import message, push, take_replies
+from tests.scenarios.waiting import all_of, wait_until
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
 

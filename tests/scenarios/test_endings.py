@@ -4,15 +4,17 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from ledger.accepting import Accepted
 from ledger.catalogue import publish_tools
 from schemas.job_result import JobResult
-from tests.scenarios.deployment import Deployment, all_of, wait_until
+from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import ask, call, say
 from tests.scenarios.scenario_tools import wait_for_company
+from tests.scenarios.waiting import all_of, wait_until
 from trunkline import JobUnknown
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
@@ -84,7 +86,8 @@ async def test_a_job_ends_while_the_model_is_called(calm: Deployment, ending: st
 @pytest.mark.parametrize("ending", ["cancelled", "expired"])
 async def test_a_job_ends_before_any_orchestrator_has_seen_it(deployment: Deployment, ending: str) -> None:
     model = deployment.endpoint.script(say("never said"))
-    job = await deployment.submit(model=model, **({"timeout_ms": 1} if ending == "expired" else {}))
+    terms: dict[str, Any] = {"timeout_ms": 1} if ending == "expired" else {}
+    job = await deployment.submit(model=model, **terms)
     if ending == "cancelled":
         await deployment.client.cancel(job.job_id)
     await deployment.run("orchestrator")
@@ -130,7 +133,7 @@ async def test_a_cancel_by_another_tenant_does_nothing(calm: Deployment) -> None
     assert (await calm.result(job)).answer == "slept"
 
 
-def _terms(ending: str) -> dict[str, int]:
+def _terms(ending: str) -> dict[str, Any]:
     return {"timeout_ms": DEADLINE_MS} if ending == "expired" else {}
 
 

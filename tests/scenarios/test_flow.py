@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.scenarios.deployment import Deployment, all_of, wait_until
+from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import Reply, Request, ask, call, say
+from tests.scenarios.waiting import all_of, wait_until
 from trunkline import JobRefused
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]

@@ -5,9 +5,10 @@ from typing import Final
 
 import pytest
 
-from tests.scenarios.deployment import RECOVERY, Deployment, wait_until
+from tests.scenarios.deployment import RECOVERY, Deployment
 from tests.scenarios.endpoint import ask, at_first, call, refuse, say
 from tests.scenarios.messages import dead_letters, message, push, take_replies
+from tests.scenarios.waiting import wait_until
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
 

@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 
 from messaging.embedded_redis import EmbeddedRedis
-from tests.scenarios.deployment import RECOVERY, Deployment, all_of
+from tests.scenarios.deployment import RECOVERY, Deployment
 from tests.scenarios.endpoint import Endpoint, ask, call, say
 from tests.scenarios.messages import dead_letters
+from tests.scenarios.waiting import all_of
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
 
@@ -35,7 +36,7 @@ class Place:
     """None: the tool itself kills it."""
 
 
-ONCE: Final = {effect: ("succeeded", 1) for effect in POOLS}
+ONCE: Final = dict.fromkeys(POOLS, ("succeeded", 1))
 TWICE: Final = {"read": ("succeeded", 2), "idempotent": ("succeeded", 2), "unsafe": ("unknown", 1)}
 PLACES: Final = {
     place.name: place

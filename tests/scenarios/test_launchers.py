@@ -16,9 +16,10 @@ import pytest_asyncio
 from messaging.command_runner import BlockingRunner
 from messaging.envelopes import living_workers
 from messaging.supervisor import ChildSpec, Supervisor
-from tests.scenarios.deployment import Deployment, all_of, wait_until
+from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import ask, at_first, call, refuse, say
-from tests.scenarios.messages import message, push
+from tests.scenarios.messages import dead_letters, message, push
+from tests.scenarios.waiting import all_of, wait_until
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
 
@@ -34,7 +35,14 @@ class DramatiqCommands:
     def start(self, setup: str, **settings: object) -> "subprocess.Popen[bytes]":
         """Starts `dramatiq <setup>` and does not wait for it."""
         environment = {**os.environ, **self._deployment.environment(**settings)}  # type: ignore[arg-type]
-        command = [Path(sys.executable).with_name("dramatiq"), setup, "--processes", "1", "--threads", "4"]
+        command: list[str | Path] = [
+            Path(sys.executable).with_name("dramatiq"),
+            setup,
+            "--processes",
+            "1",
+            "--threads",
+            "4",
+        ]
         log = self._folder / f"{setup}-{len(self._running)}.log"
         with log.open("wb") as stream:
             process = subprocess.Popen(command, env=environment, cwd=self._folder, stdout=stream, stderr=stream)
@@ -91,8 +99,8 @@ async def test_the_standard_dramatiq_command_runs_everything_and_survives_kill(
     assert kinds == ["succeeded"] * 4 + ["failed"] * 2 + ["timed_out"] * 2, commands.logs()
     bad = push(deployment, "alpha", b"{")
     unknown = push(deployment, "alpha", message("alpha", "no_such_actor", {}))
-    await wait_until(lambda: len(deployment.dead_letters("alpha")) == 2, "the dead letters")
-    assert {bad, unknown} == {id.decode() for id in deployment.redis.zrange(f"{deployment.prefix}:alpha.XQ", 0, -1)}
+    await wait_until(lambda: len(dead_letters(deployment, "alpha")) == 2, "the dead letters")
+    assert dead_letters(deployment, "alpha").keys() == {bad, unknown}
 
     napping = deployment.endpoint.script(ask(call("nap", seconds=1), call("unsafe_nap", seconds=1)), say("slept"))
     job_of_the_dead = await deployment.submit(model=napping)
@@ -161,7 +169,7 @@ async def test_under_the_supervisor_a_tool_that_always_kills_its_process_is_answ
     assert kind == "failed"
     assert "died 3 times" in why
     assert [kind for kind, _ in others] == ["succeeded"] * 2
-    assert [cause["reason"] for cause in deployment.dead_letters("reading")] == ["crashed"]
+    assert [cause["reason"] for cause in dead_letters(deployment, "reading").values()] == ["crashed"]
 
 
 async def test_the_supervisor_restarts_a_killed_orchestrator_whose_turn_goes_on_at_once(

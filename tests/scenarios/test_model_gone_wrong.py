@@ -10,8 +10,9 @@ import pytest_asyncio
 from schemas.events import ModelFailed
 from schemas.job_result import JobResult
 from tests.scenarios.conftest import Calm
-from tests.scenarios.deployment import Deployment, all_of, wait_until
+from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import DROPPED, Reply, Request, ask, at_first, call, refuse, say, truncated
+from tests.scenarios.waiting import all_of, wait_until
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
 

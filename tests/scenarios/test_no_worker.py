@@ -3,9 +3,10 @@
 import pytest
 
 from ledger.catalogue import publish_tools
-from tests.scenarios.deployment import Deployment, wait_until
+from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import ask, call, say
 from tests.scenarios.scenario_tools import wait_for_company
+from tests.scenarios.waiting import wait_until
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,8 +11,9 @@ import redis
 
 from ledger.accepting import Accepted
 from messaging.embedded_redis import EmbeddedRedis
-from tests.scenarios.deployment import HEARTBEAT_TIMEOUT, Deployment, all_of, wait_until
+from tests.scenarios.deployment import HEARTBEAT_TIMEOUT, Deployment
 from tests.scenarios.endpoint import Endpoint, ask, call, say
+from tests.scenarios.waiting import all_of, wait_until
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
 

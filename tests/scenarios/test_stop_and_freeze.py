@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from tests.scenarios.deployment import RECOVERY, Deployment, all_of, wait_until
+from tests.scenarios.deployment import RECOVERY, Deployment
 from tests.scenarios.endpoint import ask, call, say
+from tests.scenarios.waiting import all_of, wait_until
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
 

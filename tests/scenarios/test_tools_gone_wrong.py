@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.deployment import Deployment, all_of
+from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import ask, call, say
+from tests.scenarios.waiting import all_of
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
 

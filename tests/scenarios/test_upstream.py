@@ -10,9 +10,10 @@ import pytest
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
-from tests.scenarios.deployment import Deployment, all_of, wait_until
+from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import ask, call, say
 from tests.scenarios.messages import message, push, take_replies
+from tests.scenarios.waiting import all_of, wait_until
 from trunkline import Client, JobRefused
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
@@ -36,7 +37,7 @@ class Upstream:
                 if refused is not None:
                     self.refusals.append(refused)
 
-        dramatiq.actor(on_answer, actor_name="on_answer", queue_name="reply.scenario", broker=self.broker)
+        dramatiq.actor(actor_name="on_answer", queue_name="reply.scenario", broker=self.broker)(on_answer)
         self._worker = dramatiq.Worker(self.broker, queues={"reply.scenario"}, worker_timeout=50, worker_threads=2)
         self._worker.start()
         calm.replies_are_read = True
@@ -150,7 +151,8 @@ async def test_a_key_holds_for_clients_and_messages_alike(calm: Deployment) -> N
 async def test_a_submit_whose_answer_gets_lost_is_one_job(calm: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     model = calm.endpoint.script(say("done"))
     with Client(settings=calm.settings) as client:
-        send, lost = redis.Redis.execute_command, []
+        send = redis.Redis.execute_command
+        lost: list[object] = []
 
         def lose_the_first_answer(self: redis.Redis, *words: Any, **options: Any) -> Any:
             answer = send(self, *words, **options)  # type: ignore[no-untyped-call]
