@@ -343,7 +343,7 @@ class LedgerMachine(RuleBasedStateMachine):
         hand.owned = False
 
     def _deliver_again(self, dice: Dice) -> None:
-        hands = [*self.hands, *self.over[-2:]]
+        hands = [hand for hand in self.hands if hand.stage == "claimed"] or [*self.hands, *self.over[-2:]]
         if self.copies < _MOST_COPIES and hands:
             self.copies += 1
             self.simulation.deliver_again(_pick(hands, dice).delivery)

@@ -5,6 +5,7 @@ what makes a tool behave differently the first time is a file beside it.
 """
 
 import asyncio
+import ctypes
 import json
 import os
 import signal
@@ -148,6 +149,24 @@ async def stroll(steps: int, *, context: ToolContext) -> AsyncIterator[Progress 
 
 
 # What goes wrong.
+
+
+@tool(pool="alpha", effect="unsafe", timeout=timedelta(seconds=5))
+def hold_interpreter(seconds: float, *, context: ToolContext) -> str:
+    """Keeps every other thread of its process from running."""
+    _note(context, "begin")
+    ctypes.PyDLL(None).usleep(round(seconds * 1e6))  # unlike CDLL, it does not let go of the interpreter
+    _note(context, "done")
+    return "let go"
+
+
+@tool(pool="alpha", effect="unsafe", timeout=timedelta(seconds=5))
+async def block_loop(seconds: float, *, context: ToolContext) -> str:
+    """Blocks the event loop, as an async tool should not."""
+    _note(context, "begin")
+    time.sleep(seconds)  # noqa: ASYNC251 - this is the mistake
+    _note(context, "done")
+    return "let go"
 
 
 @tool(pool="alpha", effect="read", timeout=SHORT)

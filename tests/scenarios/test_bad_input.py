@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from messaging.queue_commands import register
 from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import ask, call, say
 from tests.scenarios.messages import dead_letters, message, push, take_replies, waiting
@@ -166,6 +167,22 @@ async def test_a_call_whose_message_nobody_can_read_is_answered(deployment: Depl
     assert "schema_version" in outcomes[0][1]
     causes = dead_letters(deployment, "delta")
     assert [causes[id]["reason"] for id in (future, broken)] == ["unreadable", "undecodable"]
+
+
+async def test_a_message_of_a_newer_version_is_left_for_those_who_read_it_while_they_live(
+    deployment: Deployment,
+) -> None:
+    worker = await deployment.run("workers", pool="delta")
+    deployment.ask(register("newer", {"reads": 99, "queues": ["delta"]}, ["delta"]))
+    id = push(deployment, "delta", message("delta", "perform_tool_call", {**CALL, "schema_version": 99}))
+    schedule = f"{deployment.prefix}:delta:schedule"
+    await wait_until(lambda: deployment.redis.zscore(schedule, id) is not None, "its place in the schedule")
+    assert dead_letters(deployment, "delta") == {}
+    # The newer process never says again that it lives.
+    await wait_until(lambda: id in dead_letters(deployment, "delta"), "that nobody reads it any more")
+    assert dead_letters(deployment, "delta")[id]["reason"] == "unreadable"
+    assert "left a message for newer processes" in worker.log.read_text()
+    await deployment.run("orchestrator")
 
 
 async def test_a_turn_whose_message_nobody_can_read_ends_its_job(deployment: Deployment) -> None:

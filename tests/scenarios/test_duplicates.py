@@ -1,5 +1,7 @@
 """Every message of a job is delivered twice, and three times, and nothing happens more than once."""
 
+from collections import Counter
+
 import pytest
 
 from tests.scenarios.deployment import Deployment
@@ -49,6 +51,21 @@ async def test_messages_that_come_several_times_do_everything_once(deployment: D
     assert len(deployment.endpoint.requests(model)) == JOBS * 4
     assert deployment.counters()["duplicate_deliveries"] > 0
     assert await deployment.client.list(limit=100) == await deployment.client.list(limit=JOBS)
+
+
+async def test_a_worker_that_is_killed_among_copies_changes_nothing(deployment: Deployment) -> None:
+    pools = ("reading", "repeating", "paying")
+    workers = [deployment.start("workers", pool=pool, copies=2) for pool in pools]
+    await deployment.serving(deployment.start("orchestrator", copies=2), *workers)
+    calls = ask(call("read_and_die"), call("repeat_and_die"), call("pay_and_die"))
+    job = await deployment.submit(model=deployment.endpoint.script(calls, say("so be it")))
+    await all_of(worker.was_killed() for worker in workers)
+    for pool in pools:
+        deployment.start("workers", pool=pool, copies=2)
+    assert (await deployment.result(job)).answer == "so be it"
+    assert [kind for kind, _ in await deployment.outcomes(job)] == ["succeeded", "succeeded", "unknown"]
+    begun = Counter(note.call[-1] for note in deployment.notes(job, what="begin"))
+    assert begun == {"0": 2, "1": 2, "2": 1}
 
 
 async def test_messages_of_a_job_that_has_ended_do_nothing(deployment: Deployment) -> None:

@@ -18,6 +18,7 @@ from messaging.envelopes import living_workers
 from messaging.supervisor import ChildSpec, Supervisor
 from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import ask, at_first, call, refuse, say
+from tests.scenarios.faulty_process import Role
 from tests.scenarios.messages import dead_letters, message, push
 from tests.scenarios.waiting import all_of, wait_until
 
@@ -117,6 +118,29 @@ async def test_the_standard_dramatiq_command_runs_everything_and_survives_kill(
     await deployment.noted("cancelled", sleeping)
 
 
+@pytest.mark.parametrize("role", ["orchestrator", "workers"])
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("redis_url", "unix:///nowhere/redis.sock", "cannot reach Redis at unix:///nowhere/redis.sock"),
+        ("heartbeat_timeout", "soon", "TRUNKLINE_HEARTBEAT_TIMEOUT: "),
+    ],
+)
+async def test_a_process_that_cannot_start_says_why_in_a_line(
+    deployment: Deployment, role: Role, setting: str, value: str, words: str
+) -> None:
+    process = deployment.start(role, pool="alpha", **{setting: value})
+    assert await process.ended() == 1
+    [line] = process.log.read_text().splitlines()
+    assert words in line
+
+
+async def test_a_worker_of_a_pool_that_has_no_tools_says_so(deployment: Deployment) -> None:
+    process = deployment.start("workers", pool="alfa")
+    assert await process.ended() == 1
+    assert "No tool of the pool 'alfa' was found" in process.log.read_text()
+
+
 @contextmanager
 def _supervised(deployment: Deployment, specs: Sequence[ChildSpec]) -> Iterator[Supervisor]:
     supervisor = Supervisor(
@@ -132,17 +156,17 @@ def _supervised(deployment: Deployment, specs: Sequence[ChildSpec]) -> Iterator[
 @pytest_asyncio.fixture(loop_scope="session")
 async def supervisor(deployment: Deployment) -> AsyncIterator[Supervisor]:
     """A supervisor of an orchestrator and two pools, whose time-out is far longer than its tests take."""
-    environment = {**deployment.environment(), "TRUNKLINE_HEARTBEAT_TIMEOUT": "60"}
+    environment = {**deployment.environment(), "TRUNKLINE_HEARTBEAT_TIMEOUT": "1.5"}
     specs = [
         ChildSpec("orchestrator", [sys.executable, "-P", "-m", "orchestrator"], environment),
         *[
             ChildSpec(pool, [sys.executable, "-P", "-m", "workers"], {**environment, "TRUNKLINE_POOL": pool})
-            for pool in ("reading", "gamma")
+            for pool in ("reading", "gamma", "alpha")
         ],
     ]
     with _supervised(deployment, specs) as supervisor:
         looking = asyncio.create_task(_look(supervisor))
-        await _serving(deployment, "orchestrator", "reading", "gamma")
+        await _serving(deployment, "orchestrator", "reading", "gamma", "alpha")
         yield supervisor
         looking.cancel()
 
@@ -170,6 +194,18 @@ async def test_under_the_supervisor_a_tool_that_always_kills_its_process_is_answ
     assert "died 3 times" in why
     assert [kind for kind, _ in others] == ["succeeded"] * 2
     assert [cause["reason"] for cause in dead_letters(deployment, "reading").values()] == ["crashed"]
+
+
+async def test_the_supervisor_vouches_for_a_tool_that_holds_the_interpreter(
+    deployment: Deployment, supervisor: Supervisor
+) -> None:
+    model = deployment.endpoint.script(ask(call("hold_interpreter", seconds=2.5)), say("done"))
+    before = dict(supervisor.pids)
+    workers = deployment.redis.zrange(f"{deployment.prefix}:__workers__", 0, -1)
+    job = await deployment.completed(model=model)
+    assert await deployment.outcomes(job) == [("succeeded", "let go")]
+    assert set(deployment.redis.zrange(f"{deployment.prefix}:__workers__", 0, -1)) == set(workers)
+    assert supervisor.pids == before
 
 
 async def test_the_supervisor_restarts_a_killed_orchestrator_whose_turn_goes_on_at_once(

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.scenarios.deployment import RECOVERY, Deployment
+from tests.scenarios.deployment import HEARTBEAT_TIMEOUT, RECOVERY, Deployment
 from tests.scenarios.endpoint import ask, call, say
 from tests.scenarios.waiting import all_of, wait_until
 
@@ -118,6 +118,34 @@ async def test_the_late_outcome_of_a_frozen_worker_counts_if_there_is_none(deplo
     await deployment.keeps_its_promises()
     assert len([note for note in deployment.notes(job, what="begin") if "/1/1" in note.call]) == 1
     await _goes_on_under_a_new_id(deployment, frozen.pid)
+
+
+async def test_a_tool_that_blocks_the_event_loop_is_not_taken_for_dead(deployment: Deployment) -> None:
+    await deployment.run("orchestrator")
+    worker = await deployment.run("workers", pool="alpha")
+    seconds = HEARTBEAT_TIMEOUT.total_seconds() * 1.5
+    model = deployment.endpoint.script(ask(call("block_loop", seconds=seconds), call("look", text="x")), say("done"))
+    job = await deployment.completed(model=model)
+    assert await deployment.outcomes(job) == [("succeeded", "let go"), ("succeeded", "seen x")]
+    assert [one.attempts for one in await deployment.calls(job)] == [1, 1]
+    assert "declared dead" not in worker.log.read_text()
+
+
+async def test_an_unsafe_tool_that_holds_the_interpreter_runs_once_and_its_outcome_counts(
+    deployment: Deployment,
+) -> None:
+    await deployment.run("orchestrator")
+    held = await deployment.run("workers", pool="alpha")
+    seconds = HEARTBEAT_TIMEOUT.total_seconds() * 2
+    job = await deployment.submit(
+        model=deployment.endpoint.script(ask(call("hold_interpreter", seconds=seconds)), say("done"))
+    )
+    await deployment.noted("begin", job)
+    await deployment.run("workers", pool="alpha")
+    assert (await deployment.result(job)).answer == "done"
+    assert await deployment.outcomes(job) == [("succeeded", "let go")]
+    assert [note.what for note in deployment.notes(job)] == ["begin", "done"]
+    await wait_until(lambda: "declared dead" in held.log.read_text(), "that it is declared dead")
 
 
 async def test_a_frozen_orchestrator_does_not_finish_a_job_twice(deployment: Deployment) -> None:

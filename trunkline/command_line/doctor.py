@@ -106,7 +106,7 @@ def _model(settings: "OrchestratorSettings") -> Finding:
 
     key = settings.openai_api_key
     if key is None and settings.openai_base_url is None:
-        words = "neither OPENAI_API_KEY nor OPENAI_BASE_URL is set; `up` and `demo` use a stand-in, which is no language model"
+        words = "neither OPENAI_API_KEY nor OPENAI_BASE_URL is set; `up` and `demo` use a stand-in for a language model"
         return Finding("model", "warning", words)
     client = openai.OpenAI(
         api_key=key.get_secret_value() if key else "not-set",
