@@ -136,8 +136,17 @@ def finish_job(
     finish_reason: str | None = None,
     error: JobError | None = None,
     facts: ModelFacts | None = None,
+    model_failed: str | None = None,
 ) -> Command[bool]:
-    """Ends the job with the model's answer, or with an error. False if the turn is not this delivery's any more."""
+    """Ends the job with the model's answer, or with an error. False if the turn is not this delivery's any more.
+
+    `facts` are those of the model's answer or, if `model_failed` says how, of its failure.
+    """
+    data = ""
+    if facts is not None:
+        data = (
+            _answered_data(turn, facts, ()) if model_failed is None else _failed_data(turn, facts, model_failed, None)
+        )
     words = (
         *delivery.fence,
         job_id,
@@ -146,10 +155,11 @@ def finish_job(
         assistant_message or "",
         json.dumps(answer) if answer is not None else "",
         error.model_dump_json() if error else "",
-        _answered_data(turn, facts, ()) if facts else "",
+        data,
         (facts and facts.prompt_tokens) or 0,
         (facts and facts.completion_tokens) or 0,
         json.dumps(finish_reason) if finish_reason is not None else "",
+        "model_answered" if model_failed is None else "model_failed",
     )
     return Command(load_script("ledger", "finish_job"), words, bool)
 
@@ -158,10 +168,7 @@ def retry_turn(
     delivery: Delivery, *, job_id: str, turn: int, delay_ms: int, facts: ModelFacts | None, error: str
 ) -> Command[bool]:
     """Schedules the turn's next attempt. Without facts the model was not called, and the attempt does not count."""
-    data = ""
-    if facts is not None:
-        failed = {"turn": turn, "facts": _facts(facts), "error": error, "retry_in_ms": delay_ms}
-        data = json.dumps(failed)
+    data = "" if facts is None else _failed_data(turn, facts, error, delay_ms)
     words = (*delivery.fence, job_id, turn, delay_ms, data)
     return Command(load_script("ledger", "retry_turn"), words, bool)
 
@@ -179,6 +186,10 @@ def _answered_data(turn: int, facts: ModelFacts, calls: Sequence[RequestedCall])
     if calls:
         data["calls"] = [call.model_dump(exclude_defaults=True) | {"pool": call.pool} for call in calls]
     return json.dumps(data)
+
+
+def _failed_data(turn: int, facts: ModelFacts, error: str, retry_in_ms: int | None) -> str:
+    return json.dumps({"turn": turn, "facts": _facts(facts), "error": error, "retry_in_ms": retry_in_ms})
 
 
 def _facts(facts: ModelFacts) -> dict[str, object]:

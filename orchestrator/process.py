@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from messaging.command_runner import PipeliningRunner
 from messaging.logging import configure_logging
-from messaging.settings import load_settings
+from messaging.redis_clients import connection_errors
+from messaging.settings import load_settings, resolve_redis_url
 from messaging.worker_process import run_worker
 from orchestrator.app import Orchestrator, OrchestratorActors, build_broker, openai_model
 from orchestrator.settings import OrchestratorSettings
@@ -27,4 +28,5 @@ def main() -> None:
     """Reads the environment and runs."""
     settings = load_settings(OrchestratorSettings)
     configure_logging(settings.log_level, settings.log_format, process_role="orchestrator")
-    run(settings)
+    with connection_errors(resolve_redis_url(settings)):
+        run(settings)

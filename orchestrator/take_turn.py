@@ -155,7 +155,8 @@ class TurnTaker:
             case retry_policy.GiveUp(why=why):
                 _log.warning("the model call failed", error=why)
                 code = "model_unavailable" if isinstance(error, ModelUnavailable) else "model_error"
-                return _failure(delivery, envelope, JobError(code=code, message=why), facts)
+                failure = JobError(code=code, message=why)
+                return _failure(delivery, envelope, failure, facts, model_failed=str(error))
 
     def _without_tools(
         self, delivery: Delivery, envelope: TurnEnvelope, claim: TurnClaimed, offer: ToolOffer
@@ -181,9 +182,22 @@ class _Recording:
     comes_back_in: timedelta | None = None
 
 
-def _failure(delivery: Delivery, envelope: TurnEnvelope, error: JobError, facts: ModelFacts | None) -> _Recording:
+def _failure(
+    delivery: Delivery,
+    envelope: TurnEnvelope,
+    error: JobError,
+    facts: ModelFacts | None,
+    *,
+    model_failed: str | None = None,
+) -> _Recording:
     command = turn_steps.finish_job(
-        delivery, job_id=envelope.job_id, turn=envelope.turn, state="failed", error=error, facts=facts
+        delivery,
+        job_id=envelope.job_id,
+        turn=envelope.turn,
+        state="failed",
+        error=error,
+        facts=facts,
+        model_failed=model_failed,
     )
     return _Recording(command)
 

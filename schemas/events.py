@@ -67,13 +67,14 @@ class ModelFacts(WireModel):
 
 
 class ModelFailed(Event):
-    """A call of the model failed and is tried again."""
+    """A call of the model failed."""
 
     type: Literal["model_failed"] = "model_failed"
     turn: int
     facts: ModelFacts
     error: str
-    retry_in_ms: int
+    retry_in_ms: int | None
+    """When it is tried again; None if it is not."""
 
 
 class RequestedCall(WireModel):

@@ -2,7 +2,8 @@
 
 from messaging.command_runner import PipeliningRunner
 from messaging.logging import configure_logging
-from messaging.settings import load_settings
+from messaging.redis_clients import connection_errors
+from messaging.settings import load_settings, resolve_redis_url
 from messaging.worker_process import run_worker
 from workers.app import WorkerActors, build_broker
 from workers.registry import ToolRegistry
@@ -29,4 +30,5 @@ def main() -> None:
     """Reads the environment and runs."""
     settings = load_settings(WorkerSettings)
     configure_logging(settings.log_level, settings.log_format, process_role="worker")
-    run(settings)
+    with connection_errors(resolve_redis_url(settings)):
+        run(settings)

@@ -2,8 +2,9 @@
 -- finish_job: a turn ends its job, with the model's answer or with a failure.
 --
 -- ARGV: 1-4 worker, queue, id, token, 5 job, 6 turn, 7 state, 8 assistant message (JSON) or '', 9 answer (JSON) or '',
---       10 error (JSON) or '', 11 model_answered data (JSON) or '', 12 prompt tokens, 13 completion tokens,
---       14 finish reason (JSON) or ''
+--       10 error (JSON) or '', 11 model_answered or model_failed data (JSON) or '', 12 prompt tokens, 13 completion tokens,
+--       14 finish reason (JSON) or '',
+--       15 'model_answered' or 'model_failed'
 -- Answer: 1, or 0 if the turn is not this delivery's any more; then nothing has changed
 -- include: queues
 -- include: ownership
@@ -17,7 +18,7 @@ local at_us = now_us()
 if ARGV[8] ~= '' then
   redis.call('RPUSH', conversation_key(redis.call('HGET', job_key(job), 'conversation')) .. ':messages', ARGV[8])
 end
-if ARGV[11] ~= '' then record_event(job, 'model_answered', at_us, ARGV[11]) end
+if ARGV[11] ~= '' then record_event(job, ARGV[15], at_us, ARGV[11]) end
 add_usage(job, ARGV[12], ARGV[13])
 redis.call('HDEL', job_key(job), 'turn_claim')
 if ARGV[14] ~= '' then redis.call('HSET', job_key(job), 'finish_reason', ARGV[14]) end

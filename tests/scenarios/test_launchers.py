@@ -5,19 +5,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from messaging.command_runner import BlockingRunner
+from messaging.embedded_redis import EmbeddedRedis
 from messaging.envelopes import living_workers
 from messaging.supervisor import ChildSpec, Supervisor
 from tests.scenarios.deployment import Deployment
-from tests.scenarios.endpoint import ask, at_first, call, refuse, say
+from tests.scenarios.endpoint import Endpoint, ask, at_first, call, refuse, say
 from tests.scenarios.faulty_process import Role
 from tests.scenarios.messages import dead_letters, message, push
 from tests.scenarios.waiting import all_of, wait_until
@@ -120,16 +123,17 @@ async def test_the_standard_dramatiq_command_runs_everything_and_survives_kill(
 
 @pytest.mark.parametrize("role", ["orchestrator", "workers"])
 @pytest.mark.parametrize(
-    ("setting", "value", "words"),
+    ("settings", "words"),
     [
-        ("redis_url", "unix:///nowhere/redis.sock", "cannot reach Redis at unix:///nowhere/redis.sock"),
-        ("heartbeat_timeout", "soon", "TRUNKLINE_HEARTBEAT_TIMEOUT: "),
+        ({"redis_url": "unix:///nowhere/redis.sock"}, "cannot reach Redis at unix:///nowhere/redis.sock"),
+        ({"heartbeat_timeout": "soon"}, "TRUNKLINE_HEARTBEAT_TIMEOUT: "),
     ],
+    ids=["redis", "settings"],
 )
 async def test_a_process_that_cannot_start_says_why_in_a_line(
-    deployment: Deployment, role: Role, setting: str, value: str, words: str
+    deployment: Deployment, role: Role, settings: dict[str, Any], words: str
 ) -> None:
-    process = deployment.start(role, pool="alpha", **{setting: value})
+    process = deployment.start(role, pool="alpha", **settings)
     assert await process.ended() == 1
     [line] = process.log.read_text().splitlines()
     assert words in line
@@ -141,51 +145,59 @@ async def test_a_worker_of_a_pool_that_has_no_tools_says_so(deployment: Deployme
     assert "No tool of the pool 'alfa' was found" in process.log.read_text()
 
 
-@contextmanager
-def _supervised(deployment: Deployment, specs: Sequence[ChildSpec]) -> Iterator[Supervisor]:
-    supervisor = Supervisor(
-        BlockingRunner(deployment.redis, namespace=deployment.prefix), stop_timeout=timedelta(seconds=5)
-    )
+@dataclass(frozen=True)
+class Supervised:
+    """A supervisor, and the deployment that its children are."""
+
+    deployment: Deployment
+    supervisor: Supervisor
+
+
+@asynccontextmanager
+async def _supervised(deployment: Deployment, *pools: str, heartbeat_timeout: int) -> AsyncIterator[Supervised]:
+    """A supervisor of an orchestrator and of a process for each of `pools`."""
+    environment = deployment.environment(heartbeat_timeout=heartbeat_timeout)
+    specs = [ChildSpec("orchestrator", [sys.executable, "-P", "-m", "orchestrator"], environment)]
+    for pool in pools:
+        specs.append(ChildSpec(pool, [sys.executable, "-P", "-m", "workers"], {**environment, "TRUNKLINE_POOL": pool}))
+    runner = BlockingRunner(deployment.redis, namespace=deployment.prefix)
+    supervisor = Supervisor(runner, stop_timeout=timedelta(seconds=5))
     supervisor.start(specs)
+    looking = asyncio.create_task(_look(supervisor))
     try:
-        yield supervisor
+        await _serving(deployment, "orchestrator", *pools)
+        yield Supervised(deployment, supervisor)
     finally:
+        looking.cancel()
         supervisor.stop()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def supervisor(deployment: Deployment) -> AsyncIterator[Supervisor]:
-    """A supervisor of an orchestrator and two pools, whose time-out is far longer than its tests take."""
-    environment = {**deployment.environment(), "TRUNKLINE_HEARTBEAT_TIMEOUT": "1.5"}
-    specs = [
-        ChildSpec("orchestrator", [sys.executable, "-P", "-m", "orchestrator"], environment),
-        *[
-            ChildSpec(pool, [sys.executable, "-P", "-m", "workers"], {**environment, "TRUNKLINE_POOL": pool})
-            for pool in ("reading", "gamma", "alpha")
-        ],
-    ]
-    with _supervised(deployment, specs) as supervisor:
-        looking = asyncio.create_task(_look(supervisor))
-        await _serving(deployment, "orchestrator", "reading", "gamma", "alpha")
-        yield supervisor
-        looking.cancel()
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def supervised(
+    scenario_redis: EmbeddedRedis, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Supervised]:
+    """One for several tests, whose heartbeat time-out is far longer than they take."""
+    folder = tmp_path_factory.mktemp("supervised")
+    deployment = Deployment(scenario_redis.url, endpoint, folder, namespace="supervised")
+    async with _supervised(deployment, "reading", "gamma", heartbeat_timeout=60) as supervised:
+        yield supervised
+    await deployment.client.close()
+    deployment.stop_all()
 
 
-async def test_the_supervisor_restarts_what_dies_and_the_others_go_on(
-    deployment: Deployment, supervisor: Supervisor
-) -> None:
-    before = dict(supervisor.pids)
+async def test_the_supervisor_restarts_what_dies_and_the_others_go_on(supervised: Supervised) -> None:
+    deployment, before = supervised.deployment, dict(supervised.supervisor.pids)
     calls = ask(call("read_and_die"), call("pay", amount=1))
     job = await deployment.completed(model=deployment.endpoint.script(calls, say("so be it")))
     assert await deployment.outcomes(job) == [("succeeded", "survived"), ("succeeded", '{"paid":1}')]
     assert [one.attempts for one in await deployment.calls(job)] == [2, 1]
     await _serving(deployment, "reading")
-    assert {name for name, pid in supervisor.pids.items() if pid != before[name]} == {"reading"}
+    assert {name for name, pid in supervised.supervisor.pids.items() if pid != before[name]} == {"reading"}
+    await deployment.keeps_its_promises()
 
 
-async def test_under_the_supervisor_a_tool_that_always_kills_its_process_is_answered(
-    deployment: Deployment, supervisor: Supervisor
-) -> None:
+async def test_under_the_supervisor_a_tool_that_always_kills_its_process_is_answered(supervised: Supervised) -> None:
+    deployment = supervised.deployment
     deadly = ask(call("read_and_die", always=True))
     model = deployment.endpoint.script(deadly, ask(call("read_deed"), call("pay", amount=1)), say("so be it"))
     job = await deployment.completed(model=model)
@@ -194,28 +206,30 @@ async def test_under_the_supervisor_a_tool_that_always_kills_its_process_is_answ
     assert "died 3 times" in why
     assert [kind for kind, _ in others] == ["succeeded"] * 2
     assert [cause["reason"] for cause in dead_letters(deployment, "reading").values()] == ["crashed"]
+    await deployment.keeps_its_promises()
 
 
-async def test_the_supervisor_vouches_for_a_tool_that_holds_the_interpreter(
-    deployment: Deployment, supervisor: Supervisor
-) -> None:
-    model = deployment.endpoint.script(ask(call("hold_interpreter", seconds=2.5)), say("done"))
-    before = dict(supervisor.pids)
-    workers = deployment.redis.zrange(f"{deployment.prefix}:__workers__", 0, -1)
-    job = await deployment.completed(model=model)
-    assert await deployment.outcomes(job) == [("succeeded", "let go")]
-    assert set(deployment.redis.zrange(f"{deployment.prefix}:__workers__", 0, -1)) == set(workers)
-    assert supervisor.pids == before
-
-
-async def test_the_supervisor_restarts_a_killed_orchestrator_whose_turn_goes_on_at_once(
-    deployment: Deployment, supervisor: Supervisor
-) -> None:
+async def test_the_supervisor_restarts_a_killed_orchestrator_whose_turns_go_on_at_once(supervised: Supervised) -> None:
+    deployment = supervised.deployment
     model = deployment.endpoint.script(at_first(1, say("too late").after(20), say("in time")))
     jobs = await all_of(deployment.submit(f"job {number}", model=model) for number in range(5))
     await wait_until(lambda: len(deployment.endpoint.requests(model)) == 5, "the model calls")
-    os.kill(supervisor.pids["orchestrator"], signal.SIGKILL)
+    os.kill(supervised.supervisor.pids["orchestrator"], signal.SIGKILL)
     assert {result.answer for result in await all_of(deployment.result(job) for job in jobs)} == {"in time"}
+    await deployment.keeps_its_promises()
+
+
+async def test_the_supervisor_vouches_for_a_tool_that_holds_the_interpreter(deployment: Deployment) -> None:
+    async with _supervised(deployment, "alpha", heartbeat_timeout=1) as supervised:
+        workers, pids = _living(deployment), dict(supervised.supervisor.pids)
+        model = deployment.endpoint.script(ask(call("hold_interpreter", seconds=2)), say("done"))
+        job = await deployment.completed(model=model)
+        assert await deployment.outcomes(job) == [("succeeded", "let go")]
+        assert (_living(deployment), supervised.supervisor.pids) == (workers, pids)
+
+
+def _living(deployment: Deployment) -> set[str]:
+    return {info["worker"] for info in deployment.ask(living_workers())}
 
 
 async def _look(supervisor: Supervisor) -> None:

@@ -70,8 +70,9 @@ class Story:
                 self.state = "waits for the model"
                 return self._turn_started(event)
             case ModelFailed():
-                again = f"tried again in {duration_text(event.retry_in_ms * 1000)}"
-                text = f"{one_line(event.error)}; {again}"
+                pause_ms = event.retry_in_ms
+                again = "" if pause_ms is None else f"; tried again in {duration_text(pause_ms * 1000)}"
+                text = f"{one_line(event.error)}{again}"
                 return [self._line(event, "model", text, mark="!", style="yellow", whole=True)]
             case ModelAnswered():
                 return self._model_answered(event)
