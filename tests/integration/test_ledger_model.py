@@ -8,6 +8,7 @@ The default run is the same every time. To search further, raise `EXAMPLES` and 
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -34,6 +35,7 @@ from ledger.turn_steps import TurnClaimed
 from messaging import queue_commands
 from messaging.command import Command
 from messaging.delivery import Delivery
+from messaging.limits import QueueLimits, set_queue_limits
 from messaging.queue_commands import MAX_CRASHES
 from schemas.conversation import Message, problem_with
 from schemas.job_result import JobError
@@ -67,6 +69,7 @@ STEPS: Final = 80
 
 _SHORT: Final = timedelta(minutes=5)
 _PAUSE: Final = timedelta(minutes=1)
+_TENANTS: Final = ("acme", "umbrella")
 _MOST_JOBS: Final = 4
 _MOST_TURNS: Final = 3
 _MOST_COPIES: Final = 8
@@ -178,12 +181,15 @@ class LedgerMachine(RuleBasedStateMachine):
         """The present: taken after each rule."""
         self.must_not_change = False
         """Whether the present rule may change nothing in Redis, besides counting."""
-        self.conversations: list[str] = []
+        self.conversations: dict[str, str] = {}
+        """With their tenants."""
         self.submitted: dict[str, tuple[dict[str, Any], Accepted]] = {}
         """By idempotency key: what was handed in, and what it became."""
         self.taken_in: dict[str, str] = {}
         """By id of an upstream's message: the job that it became."""
         self.jobs = self.copies = 0
+        self.crashes: Counter[str] = Counter()
+        """By message: its deliveries that died, or broke."""
         self.deeds: dict[str, int] = {}
         """By call: how often the effect of an unsafe tool may have happened."""
         self.done: set[str] = set()
@@ -197,6 +203,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @initialize()
     def open_for_business(self) -> None:
         self.seats = [Seat(self.simulation.hire()) for _ in range(3)]
+        self.simulation.run(set_queue_limits(POOL, QueueLimits(fair=True)))  # so that half of the calls wait in lanes
 
     @rule(action=Action, dice=AnyDice)
     def something_happens(self, action: str, dice: Dice) -> None:
@@ -219,7 +226,10 @@ class LedgerMachine(RuleBasedStateMachine):
             terms["timeout_ms"] = _ms(_SHORT)
             terms["reply_to"] = {"queue": "reply.upstream", "actor": "hear"}
         if self.conversations and dice.number % 2:
-            terms["conversation_id"] = _pick(self.conversations, dice)
+            terms["conversation_id"] = _pick(sorted(self.conversations), dice)
+        tenant = self.conversations.get(terms.get("conversation_id", ""), _pick(_TENANTS, dice))
+        terms["caller"] = {"tenant": tenant}
+        terms["priority"] = "batch" if dice.chance == 4 else "interactive"
         is_busy = self._is_busy(terms.get("conversation_id"))
         acceptance = self.simulation.submit(content, key=content, **terms)
         if is_busy and not waits:
@@ -228,13 +238,14 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         assert isinstance(acceptance, Accepted)
         assert not acceptance.was_known
-        self._note_accepted(acceptance)
+        self._note_accepted(acceptance, tenant)
         self.submitted[content] = terms, acceptance
 
     def _fetch(self, dice: Dice) -> None:
         """A worker fetches from one of the queues in which something waits."""
         seat = self.seats[dice.chance % len(self.seats)]
         delivery = self.simulation.must_fetch(seat.worker, _pick(self._busy_queues(), dice))
+        assert delivery.crashes == self.crashes[delivery.id]
         self.hands.append(Hand(seat, delivery, message_of(delivery)["actor_name"]))
 
     def _work(self, dice: Dice) -> None:
@@ -340,6 +351,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.must_not_change = not hand.owned
         settled = self.simulation.run(queue_commands.settle([hand.delivery], how, _ms(_PAUSE)))
         assert settled == hand.owned
+        self.crashes[hand.delivery.id] += hand.owned and how == "break"
         hand.owned = False
 
     def _deliver_again(self, dice: Dice) -> None:
@@ -403,7 +415,8 @@ class LedgerMachine(RuleBasedStateMachine):
         if self.submitted:
             key = _pick(sorted(self.submitted), dice)
             self.must_not_change = True
-            refused = self.simulation.submit("something else", key=key)
+            terms, _ = self.submitted[key]
+            refused = self.simulation.submit("something else", key=key, caller=terms["caller"])
             assert isinstance(refused, Refused)
             assert refused.code == "idempotency_conflict"
             assert self.submitted[key][1].job_id in refused.reason
@@ -532,7 +545,7 @@ class LedgerMachine(RuleBasedStateMachine):
             message_id = message_of(hand.delivery)["message_id"]
             assert acceptance.was_known == (message_id in self.taken_in)
             assert self.taken_in.setdefault(message_id, acceptance.job_id) == acceptance.job_id
-            self._note_accepted(acceptance)
+            self._note_accepted(acceptance, "default")
         self._end(hand)
 
     def _hear_of_dead_letter(self, hand: Hand) -> None:
@@ -552,6 +565,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def _begin(self, hand: Hand) -> None:
         """A claim was granted: then nobody else may be at work on the same step."""
         assert hand.owned, f"{hand.step} was granted to a worker that had lost its message"
+        assert hand.delivery.crashes < MAX_CRASHES, (
+            f"{hand.step} was granted though it had killed {MAX_CRASHES} workers"
+        )
         assert hand.step not in self.done, f"{hand.step} was granted after it had been done"
         busy = [other.step for other in self.hands if other.owned and other.stage == "claimed"]
         assert hand.step not in busy, f"{hand.step} was granted to two workers"
@@ -571,16 +587,16 @@ class LedgerMachine(RuleBasedStateMachine):
             assert job_id not in self.told, f"{job_id} ended twice"
             self.told[job_id] = answer.state
 
-    def _note_accepted(self, accepted: Accepted) -> None:
+    def _note_accepted(self, accepted: Accepted, tenant: str) -> None:
         self.recorded.states.setdefault(accepted.job_id, "waiting")
-        if accepted.conversation_id not in self.conversations:
-            self.conversations.append(accepted.conversation_id)
+        self.conversations[accepted.conversation_id] = tenant
 
     def _lose_everything(self, seat: Seat) -> int:
-        """The messages of a seat's worker go back; answers how many."""
+        """The messages of a seat's worker go back, and are counted; answers how many."""
         lost = [hand for hand in self.hands if hand.seat is seat and hand.owned]
         for hand in lost:
             hand.owned = False
+            self.crashes[hand.delivery.id] += 1
         return len(lost)
 
     def _is_running(self, job_id: str) -> bool:

@@ -157,9 +157,11 @@ class Supervised:
 async def _supervised(deployment: Deployment, *pools: str, heartbeat_timeout: int) -> AsyncIterator[Supervised]:
     """A supervisor of an orchestrator and of a process for each of `pools`."""
     environment = deployment.environment(heartbeat_timeout=heartbeat_timeout)
-    specs = [ChildSpec("orchestrator", [sys.executable, "-P", "-m", "orchestrator"], environment)]
-    for pool in pools:
-        specs.append(ChildSpec(pool, [sys.executable, "-P", "-m", "workers"], {**environment, "TRUNKLINE_POOL": pool}))
+    orchestrator, worker = ([sys.executable, "-P", "-m", role] for role in ("orchestrator", "workers"))
+    specs = [
+        ChildSpec("orchestrator", orchestrator, environment),
+        *[ChildSpec(pool, worker, {**environment, "TRUNKLINE_POOL": pool}) for pool in pools],
+    ]
     runner = BlockingRunner(deployment.redis, namespace=deployment.prefix)
     supervisor = Supervisor(runner, stop_timeout=timedelta(seconds=5))
     supervisor.start(specs)
