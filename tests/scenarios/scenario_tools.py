@@ -151,7 +151,7 @@ async def stroll(steps: int, *, context: ToolContext) -> AsyncIterator[Progress 
 # What goes wrong.
 
 
-@tool(pool="alpha", effect="unsafe", timeout=timedelta(seconds=5))
+@tool(pool="alpha", effect="unsafe", timeout=timedelta(seconds=3))
 def hold_interpreter(seconds: float, *, context: ToolContext) -> str:
     """Keeps every other thread of its process from running."""
     _note(context, "begin")
@@ -160,7 +160,7 @@ def hold_interpreter(seconds: float, *, context: ToolContext) -> str:
     return "let go"
 
 
-@tool(pool="alpha", effect="unsafe", timeout=timedelta(seconds=5))
+@tool(pool="alpha", effect="unsafe", timeout=timedelta(seconds=3))
 async def block_loop(seconds: float, *, context: ToolContext) -> str:
     """Blocks the event loop, as an async tool should not."""
     _note(context, "begin")
