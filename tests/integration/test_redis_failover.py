@@ -129,7 +129,7 @@ def test_a_cluster_works_like_one_server_and_clients_follow_its_fail_over(
 
     async def follow() -> int:
         async with build_async_client(deployment.url, OPTIONS) as client:
-            assert await client.eval(script, 1, "{trunkline}", "x") == 2
+            assert await eventually(lambda: client.eval(script, 1, "{trunkline}", "x")) == 2
             deployment.owner.kill()
             deployment.second.client.config_set("requirepass", "closed")  # the only seed does not let us in any more
             await eventually(lambda: client.set("{trunkline}:after", "fail-over"))
