@@ -7,7 +7,7 @@ consumer reconciles instead.
 
 import asyncio
 import time
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 import redis
 import redis.asyncio
@@ -85,12 +85,11 @@ class BlockingRunner:
     def _send(self, command: Command[Any]) -> Any:
         if command.script is None:
             return self.client.execute_command(*command.words)  # type: ignore[no-untyped-call]
-        words = ("EVALSHA", command.script.sha, 1, self._namespace, *command.words)
+        words = (1, self._namespace, *command.words)
         try:
-            return self.client.execute_command(*words)  # type: ignore[no-untyped-call]
+            return self.client.execute_command("EVALSHA", command.script.sha, *words)  # type: ignore[no-untyped-call]
         except NoScriptError:
-            self.client.script_load(command.script.source)
-            return self.client.execute_command(*words)  # type: ignore[no-untyped-call]
+            return self.client.execute_command("EVAL", command.script.source, *words)  # type: ignore[no-untyped-call]
 
 
 class PipeliningRunner:
@@ -166,22 +165,22 @@ class PipeliningRunner:
                 await self._load(script)
         answers = await self._round_trip(commands)
         # Redis has forgotten its scripts (a flush, a restart, a fail-over): those commands did nothing, so they go
-        # again.
+        # again, with their source, since what is only loaded may be forgotten once more before it is called.
         forgotten = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if forgotten:
-            for script in {cast("Script", commands[index].script) for index in forgotten}:
-                await self._load(script)
-            for index, answer in zip(forgotten, await self._round_trip([commands[i] for i in forgotten]), strict=True):
+            again = await self._link.round_trip([self._words(commands[index], with_source=True) for index in forgotten])
+            for index, answer in zip(forgotten, again, strict=True):
                 answers[index] = answer
         return answers
 
     async def _round_trip(self, commands: list[Command[Any]]) -> list[Any]:
         return await self._link.round_trip([self._words(command) for command in commands])
 
-    def _words(self, command: Command[Any]) -> tuple[Any, ...]:
+    def _words(self, command: Command[Any], *, with_source: bool = False) -> tuple[Any, ...]:
         if command.script is None:
             return tuple(command.words)
-        return ("EVALSHA", command.script.sha, 1, self._namespace, *command.words)
+        script = ("EVAL", command.script.source) if with_source else ("EVALSHA", command.script.sha)
+        return (*script, 1, self._namespace, *command.words)
 
     async def _load(self, script: Script) -> None:
         await self.client.script_load(script.source)
