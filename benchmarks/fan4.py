@@ -8,8 +8,12 @@ one to another. CPU time is that of the contender's processes and its Redis.
 `redis_calls_per_job` counts the commands that reach Redis under load for the whole of a job, its submit included and
 the reading of its answer left out: everything our processes send is EVALSHA or BLMOVE, and no script can call these
 two, so `INFO commandstats` tells them from what scripts do inside the server.
+
+`other_cpu_share` is what the rest of the machine did meanwhile. It should be next to nothing: with company, CPU time
+grows, and whoever has more threads gets more of the processors.
 """
 
+import os
 import tempfile
 import time
 from collections.abc import Mapping
@@ -27,6 +31,8 @@ from benchmarks.contenders.contender import ORCHESTRATOR, WORKER, Contender, Run
 from benchmarks.contenders.trunkline_contender import trunkline_contender
 from benchmarks.figures import Figure, Figures, median_figure, percentile
 from benchmarks.load import ClosedLoop, at_a_rate, one_at_a_time
+from benchmarks.machine import busy_s
+from benchmarks.measured_processes import cpu_s
 from benchmarks.model_server import ModelServer
 
 OUTSTANDING: Final = 32
@@ -38,6 +44,7 @@ RATE_PER_S: Final = 20.0
 RATE_S: Final = 5.0
 SETTLE_S: Final = 0.5
 IDLE_S: Final = 3.0
+MOST_COMPANY: Final = 0.1
 
 _OURS, _CREATE, _POST = "ours", "bare", "bare_post"
 _CONTENDERS: Final[Mapping[str, Contender]] = {
@@ -49,19 +56,16 @@ _CONTENDERS: Final[Mapping[str, Contender]] = {
 _FOREIGN_TO_WORKERS: Final = ("openai", "orchestrator", "telemetry", "httpx2")
 
 
-@dataclass(slots=True)
-class Measured:
-    """What one contender did in one round."""
+@dataclass(frozen=True, slots=True)
+class Saturated:
+    """What a contender does with as many jobs as it can take."""
 
     jobs_per_s: float
     cpu_ms_per_job: Mapping[str, float]
     """By process."""
     redis_calls_per_job: float
-    alone_ms: list[float] = field(default_factory=list)
-    at_rate_ms: list[float] = field(default_factory=list)
-    idle_cpu_share: Mapping[str, float] = field(default_factory=dict)
-    """By process, of one processor."""
-    rss_mib: Mapping[str, float] = field(default_factory=dict)
+    other_cpu_share: float
+    """Of all processors, used by neither the contender nor the benchmark."""
 
     @property
     def cpu_ms(self) -> float:
@@ -69,70 +73,94 @@ class Measured:
         return sum(self.cpu_ms_per_job.values())
 
 
+@dataclass(frozen=True, slots=True)
+class AtEase:
+    """What a contender does with nothing or little to do."""
+
+    idle_cpu_share: Mapping[str, float]
+    """By process, of one processor."""
+    rss_mib: Mapping[str, float]
+    alone_ms: list[float]
+    at_rate_ms: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One contender, by rounds."""
+
+    saturated: list[Saturated] = field(default_factory=list)
+    at_ease: list[AtEase] = field(default_factory=list)
+
+
 def run(*, rounds: int) -> Figures:
     """Measures and makes the figures."""
     console = Console(stderr=True)
-    measured: dict[str, list[Measured]] = {name: [] for name in _CONTENDERS}
-    with tempfile.TemporaryDirectory(prefix="fan4-") as folder, ModelServer() as model:
+    measured = {name: Measured() for name in _CONTENDERS}
+    with tempfile.TemporaryDirectory(prefix="fan4-") as folder, ModelServer() as model, ExitStack() as stack:
         check_imports_of_worker(model.base_url, Path(folder) / "imports")
-        with ExitStack() as stack:
-            contenders: dict[str, Running] = {}
-            for name, contender in _CONTENDERS.items():
-                contenders[name] = stack.enter_context(contender(model.base_url, Path(folder) / name))
-                warm_up(contenders[name])
-                contenders[name].processes.pause()
-            for number in range(rounds):
-                for name, running in contenders.items():
-                    running.processes.resume()
-                    result = measure(running, briefly=name == _POST)
-                    running.processes.pause()
-                    measured[name].append(result)
-                    said = f"{result.jobs_per_s:.0f} jobs/s, {result.cpu_ms:.2f} ms CPU a job"
-                    console.print(f"round {number + 1}/{rounds} {name}: {said}")
+        contenders: dict[str, Running] = {}
+        for name, contender in _CONTENDERS.items():
+            contenders[name] = stack.enter_context(contender(model.base_url, Path(folder) / name))
+            warm_up(contenders[name])
+            contenders[name].processes.pause()
+        for number in range(rounds):
+            for name, running in contenders.items():
+                running.processes.resume()
+                warm_up(running, RESUME_S)
+                if name != _POST:
+                    measured[name].at_ease.append(at_ease(running))
+                measured[name].saturated.append(saturate(running, model_pid=model.pid))
+                running.processes.pause()
+                console.print(f"round {number + 1}/{rounds} {name}: {_in_short(measured[name].saturated[-1])}")
     return figures_of(measured)
 
 
-def warm_up(running: Running) -> None:
+def _in_short(result: Saturated) -> str:
+    said = f"{result.jobs_per_s:.0f} jobs/s, {result.cpu_ms:.2f} ms CPU a job"
+    if result.other_cpu_share > MOST_COMPANY:
+        said += f" [red](others use {result.other_cpu_share:.0%} of the machine)[/red]"
+    return said
+
+
+def warm_up(running: Running, duration_s: float = WARM_UP_S) -> None:
     """Has a contender open its connections and fill its caches."""
     loop = ClosedLoop(running.client, outstanding=OUTSTANDING)
-    loop.run(WARM_UP_S)
+    loop.run(duration_s)
     loop.drain()
 
 
-def measure(running: Running, *, briefly: bool) -> Measured:
-    """One contender in one round. `briefly` measures saturation only."""
+def at_ease(running: Running) -> AtEase:
+    """Measures a contender that idles, does one job at a time, and some jobs a second."""
+    time.sleep(SETTLE_S)
+    before, began = running.processes.cpu_s(), time.perf_counter()
+    time.sleep(IDLE_S)
+    took_s = time.perf_counter() - began
+    return AtEase(
+        idle_cpu_share={name: (used - before[name]) / took_s for name, used in running.processes.cpu_s().items()},
+        rss_mib={name: running.processes.rss_mib(name) for name in (ORCHESTRATOR, WORKER)},
+        alone_ms=one_at_a_time(running.client, jobs=ALONE_JOBS),
+        at_rate_ms=at_a_rate(running.client, per_s=RATE_PER_S, duration_s=RATE_S),
+    )
+
+
+def saturate(running: Running, *, model_pid: int) -> Saturated:
+    """Measures a contender that has always more to do."""
     loop = ClosedLoop(running.client, outstanding=OUTSTANDING)
     loop.run(RESUME_S)
-    loop.drain()
-    idle: dict[str, float] = {}
-    rss: dict[str, float] = {}
-    alone: list[float] = []
-    at_rate: list[float] = []
-    if not briefly:
-        time.sleep(SETTLE_S)
-        before, began = running.processes.cpu_s(), time.perf_counter()
-        time.sleep(IDLE_S)
-        took_s = time.perf_counter() - began
-        idle = {name: (used - before[name]) / took_s for name, used in running.processes.cpu_s().items()}
-        rss = {name: running.processes.rss_mib(name) for name in (ORCHESTRATOR, WORKER)}
-        alone = one_at_a_time(running.client, jobs=ALONE_JOBS)
-        at_rate = at_a_rate(running.client, per_s=RATE_PER_S, duration_s=RATE_S)
-    loop.run(RESUME_S)
-    calls_before = _calls(running.redis)
+    calls, busy, own = _calls(running.redis), busy_s(), cpu_s(model_pid) + time.process_time()
     before, began = running.processes.cpu_s(), time.perf_counter()
     jobs = loop.run(SATURATED_S)
     took_s = time.perf_counter() - began
-    cpu_ms = {name: (used - before[name]) * 1000 / jobs for name, used in running.processes.cpu_s().items()}
-    calls = _calls(running.redis) - calls_before
+    used_s = {name: used - before[name] for name, used in running.processes.cpu_s().items()}
+    own = cpu_s(model_pid) + time.process_time() - own
+    others_s = busy_s() - busy - own - sum(used_s.values())
+    calls = _calls(running.redis) - calls
     loop.drain()
-    return Measured(
+    return Saturated(
         jobs_per_s=jobs / took_s,
-        cpu_ms_per_job=cpu_ms,
+        cpu_ms_per_job={name: used * 1000 / jobs for name, used in used_s.items()},
         redis_calls_per_job=calls / jobs,
-        alone_ms=alone,
-        at_rate_ms=at_rate,
-        idle_cpu_share=idle,
-        rss_mib=rss,
+        other_cpu_share=max(0.0, others_s / took_s / (os.cpu_count() or 1)),
     )
 
 
@@ -155,46 +183,47 @@ def check_imports_of_worker(model_url: str, folder: Path) -> None:
     assert not foreign, f"the worker imports {', '.join(foreign)}"
 
 
-def figures_of(measured: Mapping[str, list[Measured]]) -> Figures:
+def figures_of(measured: Mapping[str, Measured]) -> Figures:
     """Medians over the rounds, and the ratios within them."""
     ours, bare, post = measured[_OURS], measured[_CREATE], measured[_POST]
-    figures: dict[str, Figure] = {}
-    for suffix, rounds in (("", ours), ("_bare", bare), ("_bare_post", post)):
-        figures[f"jobs_per_s{suffix}"] = median_figure([one.jobs_per_s for one in rounds], "jobs/s", "higher")
-        figures[f"cpu_ms_per_job{suffix}"] = median_figure([one.cpu_ms for one in rounds], "ms", "lower")
-    for suffix, rounds in (("bare", bare), ("bare_post", post)):
-        pairs = list(zip(ours, rounds, strict=True))
-        throughput = [one.jobs_per_s / other.jobs_per_s for one, other in pairs]
-        cpu = [one.cpu_ms / other.cpu_ms for one, other in pairs]
-        figures[f"throughput_ratio_to_{suffix}"] = median_figure(throughput, "ratio", "higher")
-        figures[f"cpu_ratio_to_{suffix}"] = median_figure(cpu, "ratio", "lower")
-    for process in ours[0].cpu_ms_per_job:
-        used = [one.cpu_ms_per_job[process] for one in ours]
-        figures[f"cpu_ms_per_job_{process}"] = median_figure(used, "ms", "lower")
-    figures |= _latency_figures(ours, "") | _latency_figures(bare, "_bare")
-    ratios = [percentile(a.alone_ms, 50) / percentile(b.alone_ms, 50) for a, b in zip(ours, bare, strict=True)]
+    figures = _saturated_figures(ours.saturated, {"bare": bare.saturated, "bare_post": post.saturated})
+    for suffix, rounds in (("", ours.at_ease), ("_bare", bare.at_ease)):
+        for way, latencies in (
+            ("latency_ms", [one.alone_ms for one in rounds]),
+            ("latency_20_per_s_ms", [one.at_rate_ms for one in rounds]),
+        ):
+            for percent in (50, 95, 99) if way == "latency_20_per_s_ms" else (50, 95):
+                values = [percentile(of_round, percent) for of_round in latencies]
+                figures[f"{way}_p{percent}{suffix}"] = median_figure(values, "ms", "lower")
+        idle = [sum(one.idle_cpu_share.values()) for one in rounds]
+        figures[f"idle_cpu_share_total{suffix}"] = median_figure(idle, "processors", "lower")
+    pairs = zip(ours.at_ease, bare.at_ease, strict=True)
+    ratios = [percentile(one.alone_ms, 50) / percentile(other.alone_ms, 50) for one, other in pairs]
     figures["latency_p50_ratio_to_bare"] = median_figure(ratios, "ratio", "lower")
-    calls = [one.redis_calls_per_job for one in ours]
-    figures["redis_calls_per_job"] = median_figure(calls, "calls", "lower")
+    busiest = [max(one.idle_cpu_share.values()) for one in ours.at_ease]
+    figures["idle_cpu_share"] = median_figure(busiest, "processors", "lower")
     for process in (WORKER, ORCHESTRATOR):
-        rss = [one.rss_mib[process] for one in ours]
+        rss = [one.rss_mib[process] for one in ours.at_ease]
         figures[f"rss_mib_{process}"] = median_figure(rss, "MiB", "lower")
-    idlest = [max(one.idle_cpu_share.values()) for one in ours]
-    figures["idle_cpu_share"] = median_figure(idlest, "of a processor, by the busiest process", "lower")
-    for suffix, rounds in (("", ours), ("_bare", bare)):
-        total = [sum(one.idle_cpu_share.values()) for one in rounds]
-        figures[f"idle_cpu_share_total{suffix}"] = median_figure(total, "of a processor, by all processes", "lower")
+    others = [one.other_cpu_share for contender in measured.values() for one in contender.saturated]
+    figures["other_cpu_share"] = median_figure(others, "of all processors", "lower")
     return figures
 
 
-def _latency_figures(rounds: list[Measured], suffix: str) -> dict[str, Figure]:
-    def figure(percent: int, *, alone: bool) -> Figure:
-        latencies = [one.alone_ms if alone else one.at_rate_ms for one in rounds]
-        return median_figure([percentile(round_, percent) for round_ in latencies], "ms", "lower")
-
-    return {
-        f"latency_ms_p50{suffix}": figure(50, alone=True),
-        f"latency_ms_p95{suffix}": figure(95, alone=True),
-        f"latency_20_per_s_ms_p50{suffix}": figure(50, alone=False),
-        f"latency_20_per_s_ms_p99{suffix}": figure(99, alone=False),
-    }
+def _saturated_figures(ours: list[Saturated], peers: Mapping[str, list[Saturated]]) -> dict[str, Figure]:
+    figures: dict[str, Figure] = {}
+    for suffix, rounds in (("", ours), *((f"_{name}", rounds) for name, rounds in peers.items())):
+        figures[f"jobs_per_s{suffix}"] = median_figure([one.jobs_per_s for one in rounds], "jobs/s", "higher")
+        figures[f"cpu_ms_per_job{suffix}"] = median_figure([one.cpu_ms for one in rounds], "ms", "lower")
+    for name, rounds in peers.items():
+        pairs = list(zip(ours, rounds, strict=True))
+        throughput = [one.jobs_per_s / other.jobs_per_s for one, other in pairs]
+        figures[f"throughput_ratio_to_{name}"] = median_figure(throughput, "ratio", "higher")
+        cpu = [one.cpu_ms / other.cpu_ms for one, other in pairs]
+        figures[f"cpu_ratio_to_{name}"] = median_figure(cpu, "ratio", "lower")
+    for process in ours[0].cpu_ms_per_job:
+        used = [one.cpu_ms_per_job[process] for one in ours]
+        figures[f"cpu_ms_per_job_{process}"] = median_figure(used, "ms", "lower")
+    calls = [one.redis_calls_per_job for one in ours]
+    figures["redis_calls_per_job"] = median_figure(calls, "calls", "lower")
+    return figures

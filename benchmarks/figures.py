@@ -1,8 +1,6 @@
 """Figures of a benchmark: medians of its rounds, as a table for people and as a file for programs."""
 
 import json
-import platform
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +9,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from rich.table import Table
+
+from benchmarks.machine import describe_machine
 
 RESULTS: Final = Path(__file__).parent / "results"
 _REPOSITORY: Final = Path(__file__).parent.parent
@@ -42,7 +42,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def table(name: str, figures: Figures) -> Table:
     """The figures for people."""
     drawn = Table(title=name)
-    drawn.add_column("figure")
+    drawn.add_column("figure", no_wrap=True)
     drawn.add_column("value", justify="right")
     drawn.add_column("unit")
     drawn.add_column("better")
@@ -63,11 +63,3 @@ def write_results(name: str, figures: Figures) -> Path:
     file = RESULTS / f"{name}.json"
     file.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     return file.relative_to(_REPOSITORY)
-
-
-def describe_machine() -> str:
-    """Processors, system and Python, in a line."""
-    description = Path("/proc/cpuinfo").read_text("utf-8")
-    models = re.findall(r"^model name\s*: (.*)$", description, re.MULTILINE)
-    processors = f"{len(models)} x {models[0]}" if models else platform.machine()
-    return f"{processors}; {platform.system()} {platform.release()}; Python {platform.python_version()}"

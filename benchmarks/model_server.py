@@ -100,6 +100,7 @@ class ModelServer(AbstractContextManager["ModelServer"]):
         )
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
         assert self._process.stdout is not None
+        self.pid = self._process.pid
         self.base_url = f"http://127.0.0.1:{int(self._process.stdout.readline())}/v1"
         return self
 

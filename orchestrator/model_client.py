@@ -4,12 +4,13 @@ Errors are sorted by what helps: trying again (`ModelUnavailable`), or nothing (
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from schemas.chat_job import ModelParameters
 from schemas.tool import ToolSpecification
+from schemas.wire import storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class ModelAnswer:
     response_model: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+
+
+_TEXT_PARTS: Final = frozenset({"text", "output_text"})
+#: More than any endpoint counts; what is larger, or no number at all, is not taken for a count.
+_MOST_TOKENS: Final = 10**12
 
 
 class ModelError(Exception):
@@ -88,6 +94,8 @@ class ModelClient(Protocol):
 def answer_from_completion(completion: Any) -> ModelAnswer:
     """Reads a chat completion in OpenAI's format.
 
+    Whatever is in it is of a type that the ledger takes afterwards: texts that UTF-8 can hold, and counts.
+
     Raises:
         ModelUnavailable: It is not one, or was cut off on its way.
     """
@@ -96,22 +104,22 @@ def answer_from_completion(completion: Any) -> ModelAnswer:
         message = choice["message"]
         calls = [
             ModelCall(
-                id=str(call.get("id") or ""),
-                name=str(call["function"].get("name") or ""),
+                id=_text(call.get("id")) or "",
+                name=_text(call["function"].get("name")) or "",
                 arguments=_arguments(call["function"].get("arguments")),
             )
             for call in message.get("tool_calls") or ()
         ]
-        usage: Mapping[str, Any] = completion.get("usage") or {}
+        usage = completion.get("usage")
         return ModelAnswer(
-            content=message.get("content") or None,
-            refusal=message.get("refusal") or None,
+            content=_content(message.get("content")),
+            refusal=_text(message.get("refusal")),
             calls=calls,
-            finish_reason=choice.get("finish_reason"),
-            response_id=completion.get("id"),
-            response_model=completion.get("model"),
-            prompt_tokens=usage.get("prompt_tokens"),
-            completion_tokens=usage.get("completion_tokens"),
+            finish_reason=_text(choice.get("finish_reason")),
+            response_id=_text(completion.get("id")),
+            response_model=_text(completion.get("model")),
+            prompt_tokens=_count(usage, "prompt_tokens"),
+            completion_tokens=_count(usage, "completion_tokens"),
         )
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ModelUnavailable(
@@ -119,10 +127,28 @@ def answer_from_completion(completion: Any) -> ModelAnswer:
         ) from error
 
 
+def _text(value: Any) -> str | None:
+    return storable(str(value)) if value else None
+
+
+def _content(value: Any) -> str | None:
+    # Some endpoints answer with parts, as requests may have them.
+    if isinstance(value, list):
+        return _text("".join(part["text"] for part in value if part.get("type", "text") in _TEXT_PARTS))
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"the content is {type(value).__name__}")
+    return _text(value)
+
+
 def _arguments(value: Any) -> str:
     # Some endpoints answer with an object instead of JSON text, or with nothing for a tool without parameters.
     if isinstance(value, str):
-        return value or "{}"
+        return storable(value) or "{}"
     if value is None:
         return "{}"
     return json.dumps(value)
+
+
+def _count(usage: Any, name: str) -> int | None:
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None

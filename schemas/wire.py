@@ -64,6 +64,11 @@ def parse_turn_id(text: str) -> tuple[str, int] | None:
     return (match[1], int(match[2])) if match else None
 
 
+def storable(text: str) -> str:
+    """`text` without what UTF-8 cannot hold, and no strict reader of JSON takes: half a surrogate pair becomes `?`."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _ulid() -> str:
     """48 bits of milliseconds and 80 random bits in Crockford's base 32, lower case (github.com/ulid/spec)."""
     number = time.time_ns() // 1_000_000 << 80 | secrets.randbits(80)

@@ -113,7 +113,8 @@ def _has_a_message(snapshot: Snapshot, job: RawJob) -> Violations:
     }
     expiry = job.record.get("expiry_message")
     if job.has_ended:
-        if expiry in orchestrator.scheduled:
+        # One that was under way when the job ended, and broke off, comes once more.
+        if expiry in orchestrator.scheduled and expiry not in orchestrator.crashes:
             yield f"{job.id} has ended, but its expiry message {expiry} is still scheduled"
         return
     if not orchestrator.has(expiry):

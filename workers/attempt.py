@@ -10,6 +10,7 @@ from ledger.call_steps import CallClaimed
 from messaging.delivery import Delivery
 from schemas.call import Outcome
 from schemas.envelope import CallEnvelope
+from schemas.wire import storable
 from workers.tool import Tool
 
 
@@ -77,4 +78,4 @@ Policy = Callable[[Attempt, Proceed], Awaitable[Ended]]
 
 def answered(kind: str, content: str) -> Answered:
     """An outcome with a text for the model."""
-    return Answered(Outcome.model_validate({"kind": kind, "content": content}))
+    return Answered(Outcome.model_validate({"kind": kind, "content": storable(content)}))

@@ -13,6 +13,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from schemas.caller import Caller
+from schemas.wire import storable
 from workers.errors import CallCancelled
 
 __all__ = ["Progress", "ToolContext"]
@@ -30,6 +31,7 @@ class Progress:
     """From 0.0 to 1.0 (anything else is moved to the nearer end); None if the tool cannot tell."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "message", storable(self.message))
         if self.fraction is not None:
             object.__setattr__(self, "fraction", min(1.0, max(0.0, self.fraction)))
 

@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from ledger import job_end
+from messaging import queue_commands
 from tests.promises import check_promises
 from tests.simulated_steps import POOL, Asked, open_call, outcome_command, refused_call, retry_call_command
 from tests.simulation import NAMESPACE, ORCHESTRATOR, Simulation
@@ -235,3 +236,16 @@ def test_only_what_is_at_rest_is_quiescent(broken: Broken) -> None:
     broken.simulation.crash("worker-1")
     broken.simulation.drain()
     assert broken.violations(quiescent=True) == []
+
+
+def test_an_expiry_may_come_once_more_when_it_broke_off_before_its_job_ended(broken: Broken) -> None:
+    simulation = broken.simulation
+    simulation.let_time_pass(simulation.rules.default_timeout)
+    worker = simulation.hire()
+    simulation.beat(worker)
+    expiry = simulation.must_fetch(worker)
+    assert "expiry" in expiry.id
+    simulation.run(job_end.cancel_job(expiry.id.partition("/")[0], reason="enough"))
+    assert simulation.run(queue_commands.settle([expiry], "break", 1000))
+    assert expiry.id in simulation.scheduled()
+    assert [violation for violation in broken.violations() if expiry.id in violation] == []

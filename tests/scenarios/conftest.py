@@ -15,8 +15,19 @@ import pytest_asyncio
 from messaging.embedded_redis import EmbeddedRedis
 from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import Endpoint
+from tests.scenarios.together import bring_together
 
 _numbers = count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declares the mark `together`."""
+    config.addinivalue_line("markers", "together: runs at the same time as the other tests of its module")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lets tests run at the same time."""
+    bring_together(items)
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +58,9 @@ class Calm:
         if self.current is None:
             namespace = f"calm{next(_numbers)}"
             self.current = calm = Deployment(self.redis.url, self.endpoint, self.folder, namespace=namespace)
-            calm.start("orchestrator", entry="module", model_attempts=3)
+            calm.start("orchestrator", entry="module", model_attempts=3, heartbeat_timeout=5)
             for pool in ("alpha", "beta", "gamma,delta"):
-                calm.start("workers", pool=pool, entry="module", calls_at_once=64)
+                calm.start("workers", pool=pool, entry="module", calls_at_once=64, heartbeat_timeout=5)
             await calm.serving(*calm.processes)
         return self.current
 
@@ -93,9 +104,5 @@ async def calm(calm_for_all: Calm) -> AsyncIterator[Deployment]:
 async def deployment(scenario_redis: EmbeddedRedis, endpoint: Endpoint, tmp_path: Path) -> AsyncIterator[Deployment]:
     """A deployment without processes, on the same Redis under a namespace of its own."""
     deployment = Deployment(scenario_redis.url, endpoint, tmp_path, namespace=f"test{next(_numbers)}")
-    try:
+    async with deployment.for_a_test():
         yield deployment
-        await deployment.keeps_its_promises()
-    finally:
-        await deployment.client.close()
-        deployment.stop_all()

@@ -7,7 +7,8 @@ import contextlib
 import json
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -37,8 +38,9 @@ T = TypeVar("T")
 
 TOOLS: Final = Path(__file__).with_name("scenario_tools.py")
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=1)
-#: Time-out, the interval of checks, and what a loaded machine adds.
-RECOVERY: Final = HEARTBEAT_TIMEOUT + timedelta(seconds=4)
+#: In which the work of somebody who died goes on, once there is somebody else: the time-out, the interval of checks,
+#: and what a busy machine adds.
+RECOVERY: Final = HEARTBEAT_TIMEOUT + timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,16 @@ class Deployment:
 
         await wait_until(all_do, "the processes to serve")
 
+    @asynccontextmanager
+    async def for_a_test(self) -> AsyncIterator[None]:
+        """Checks the promises after a test, and ends everything."""
+        try:
+            yield
+            await self.keeps_its_promises()
+        finally:
+            await self.client.close()
+            self.stop_all()
+
     def stop_all(self) -> None:
         """Kills what is left, and closes the connections."""
         for process in self.processes:
@@ -238,7 +250,7 @@ class Deployment:
             return not unfinished
 
         with contextlib.suppress(TimeoutError):
-            await wait_until(at_rest, "rest", patience=timedelta(seconds=8))
+            await wait_until(at_rest, "rest", patience=timedelta(seconds=15))
         assert not unfinished, "\n".join(["not everything is done:", *unfinished, self.logs()])
 
     def forget_what_has_ended(self) -> None:

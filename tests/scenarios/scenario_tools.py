@@ -111,7 +111,7 @@ async def nap(seconds: float, *, context: ToolContext) -> str:
     return await _nap(context, seconds)
 
 
-@tool(pool="alpha", effect="unsafe", timeout=timedelta(seconds=3))
+@tool(pool="alpha", effect="unsafe", timeout=timedelta(seconds=6))
 async def unsafe_nap(seconds: float, *, context: ToolContext) -> str:
     """Sleeps, and may not be repeated."""
     return await _nap(context, seconds)

@@ -9,7 +9,7 @@ from tests.scenarios.endpoint import ask, at_first, call, refuse, say
 from tests.scenarios.messages import message, push, take_replies
 from tests.scenarios.waiting import all_of, wait_until
 
-pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session"), pytest.mark.together]
 
 JOBS = 6
 

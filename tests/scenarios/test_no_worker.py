@@ -8,7 +8,7 @@ from tests.scenarios.endpoint import ask, call, say
 from tests.scenarios.scenario_tools import wait_for_company
 from tests.scenarios.waiting import wait_until
 
-pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session"), pytest.mark.together]
 
 LONELY = ["wait_for_company"]
 

@@ -9,7 +9,7 @@ from tests.scenarios.deployment import HEARTBEAT_TIMEOUT, RECOVERY, Deployment
 from tests.scenarios.endpoint import ask, call, say
 from tests.scenarios.waiting import all_of, wait_until
 
-pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session"), pytest.mark.together]
 
 
 async def test_a_worker_that_stops_finishes_what_it_has_begun_and_takes_nothing_new(deployment: Deployment) -> None:
