@@ -6,6 +6,7 @@ from ledger.accepting import Refused
 from messaging.command import Command
 from messaging.delivery import Delivery
 from messaging.queue_commands import DEAD_LETTER_TTL
+from messaging.redaction import redact
 from messaging.script import load_script
 from schemas.chat_job import ReplyAddress
 
@@ -15,7 +16,7 @@ def refuse_job(delivery: Delivery, refusal: Refused, reply_to: ReplyAddress | No
     error = {"code": refusal.code, "message": refusal.reason}
     words = (
         *delivery.fence,
-        json.dumps({"reason": refusal.code, "error": refusal.reason}),
+        json.dumps({"reason": refusal.code, "error": redact(refusal.reason)}),
         reply_to.queue if reply_to else "",
         reply_to.actor if reply_to else "",
         json.dumps({"refused": {"message_id": delivery.message_id or delivery.id, "error": error}}),

@@ -21,6 +21,7 @@ from dramatiq.message import Message
 from messaging import queue_commands
 from messaging.command_runner import TRANSIENT
 from messaging.delivery import Delivery, set_current_delivery
+from messaging.log_context import bind_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -137,7 +138,9 @@ class BlockingConsumer(Consumer):
     def begin(cls, message: MessageProxy) -> None:
         """The thread that calls this works on `message` from now on."""
         cls._processing.message = message
-        set_current_delivery(message.delivery if isinstance(message, DeliveredMessage) else None)
+        delivery = message.delivery if isinstance(message, DeliveredMessage) else None
+        set_current_delivery(delivery)
+        bind_message(None if delivery is None else delivery.id)
 
     def __next__(self) -> MessageProxy | None:
         with closed_when_away():

@@ -24,6 +24,7 @@ from messaging.command import Command
 from messaging.command_runner import FULL, TRANSIENT, PipeliningRunner
 from messaging.consumer import LONGEST_WAIT, SHORT_WAIT_S, TooManyCrashes, decode_message, refuse_crashed
 from messaging.delivery import Delivery, set_current_delivery
+from messaging.log_context import bind_message
 from messaging.redis_link import RedisLink
 
 if TYPE_CHECKING:
@@ -198,6 +199,7 @@ class EventLoopWorker:
 
     async def _process(self, delivery: Delivery) -> None:
         set_current_delivery(delivery)
+        bind_message(delivery.id)
         try:
             refuse_crashed(delivery)
             message = decode_message(delivery)

@@ -9,12 +9,15 @@ entry; nothing here happens at import.
 import logging
 import logging.config
 import sys
+import threading
+from collections.abc import Iterable
+from types import TracebackType
 from typing import Any, Final, Literal, TypeAlias
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from messaging.redaction import redact_value
+from messaging.redaction import redact_fields, redact_value
 
 __all__ = ["LogFormat", "LogLevel", "ProcessRole", "configure_logging"]
 
@@ -31,7 +34,11 @@ _QUIET: Final = ("httpcore2", "httpx2", "openai")
 
 
 def configure_logging(
-    level: LogLevel = "info", log_format: LogFormat = "auto", *, process_role: ProcessRole | None = None
+    level: LogLevel = "info",
+    log_format: LogFormat = "auto",
+    *,
+    process_role: ProcessRole | None = None,
+    hidden_fields: Iterable[str] = (),
 ) -> None:
     """Sets up the logging of this process. Called once, at its entry; calling it again replaces what was set up.
 
@@ -39,7 +46,9 @@ def configure_logging(
         level: The lowest level that is shown.
         log_format: `auto` is `console` when standard error is a terminal, else `json`.
         process_role: Bound to every line as `process`, unless None.
+        hidden_fields: See `messaging.redaction.redact_fields`.
     """
+    redact_fields(hidden_fields)
     for_people = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     shared = _processors(process_role)
     structlog.configure(
@@ -67,6 +76,23 @@ def configure_logging(
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.INFO if level == "debug" else logging.WARNING)
     logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """What ends the process is a line like any other: in one piece, and without secrets."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        structlog.get_logger("uncaught").critical("the process ends", exc_info=(kind, error, traceback))
+
+
+def _log_uncaught_in_thread(event: threading.ExceptHookArgs) -> None:
+    if event.exc_value is not None and not issubclass(event.exc_type, SystemExit):
+        name = event.thread.name if event.thread is not None else "?"
+        exc_info = (event.exc_type, event.exc_value, event.exc_traceback)
+        structlog.get_logger("uncaught").error("a thread ends", thread=name, exc_info=exc_info)
 
 
 def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

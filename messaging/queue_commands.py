@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from messaging.command import Command, Word, text, whole
 from messaging.delivery import Delivery
+from messaging.redaction import redact
 from messaging.script import load_script
 
 #: Deliveries that end with their worker before the message is not run again.
@@ -127,7 +128,7 @@ def broken_pause_ms(delivery: Delivery) -> int:
 
 def bury(delivery: Delivery, *, reason: str, error: str, notice: Notice | None) -> Command[int]:
     """Puts a message among the dead letters, with its cause, and tells whoever waits for what will not be done."""
-    return settle([delivery], "bury", json.dumps({"reason": reason, "error": error}), notice=notice)
+    return settle([delivery], "bury", json.dumps({"reason": reason, "error": redact(error)}), notice=notice)
 
 
 def retry(delivery: Delivery, *, queue: str, id: str, body: bytes, delay_ms: int) -> Command[bool]:

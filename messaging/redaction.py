@@ -5,11 +5,12 @@ somebody else will read passes it through here first. They err on the side of hi
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Self
 
-__all__ = ["REDACTED", "is_secret_name", "redact", "redact_value"]
+__all__ = ["REDACTED", "is_secret_name", "redact", "redact_fields", "redact_value"]
 
 REDACTED: Final = "***"
 
@@ -23,7 +24,6 @@ _SENSITIVE_NAME = (
     # Only at the end, and only one of them: max_tokens and token_count are counts.
     r"|[\w.-]*token(?![\w.-])|pwd(?![\w.-]))[\w.-]++"
 )
-_SENSITIVE_NAME_ONLY = re.compile(_SENSITIVE_NAME, re.IGNORECASE)
 
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
 
@@ -32,15 +32,13 @@ _URL_PASSWORD = re.compile(r"""(://[^\s/@:"'<>]*):[^\s/"'<>]*@""")
 
 _URL_TOKEN = re.compile(r"""\b(https?://)[^\s/@:"'<>]+@""", re.IGNORECASE)
 
-_NAMED_SECRET = re.compile(
-    rf"(?P<name>(?<![\w.-]){_SENSITIVE_NAME}"
+_VALUE_OF_A_NAME = (
     r"(?P<quote>\\*[\"'])?\s*(?:=>|[:=])\s*)"
     # A string within a string. More backslashes before a quote than at its beginning: a quote within the inner one.
     r"(?:(?P<open>\\+[\"'])(?:(?!(?<!\\)(?P=open)).)*(?P<close>(?P=open))?"
     r"|\"(?:[^\"\\]|\\.?)*(?P<double>\")?"
     r"|'(?:[^'\\]|\\.?)*(?P<single>')?"
-    r"|(?:(?:bearer|basic|digest|token)\s+)?[^\s,;&\"'{}()\[\]]+)",
-    re.IGNORECASE | re.DOTALL,
+    r"|(?:(?:bearer|basic|digest|token)\s+)?[^\s,;&\"'{}()\[\]]+)"
 )
 
 _BEARER = re.compile(r"\b(bearer)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
@@ -65,13 +63,50 @@ _CLUES: Final = (
 cheap to see."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The names whose values are hidden: those that sound like secrets, and those that somebody has set."""
+
+    alone: re.Pattern[str]
+    configured: re.Pattern[str] | None
+    with_value: re.Pattern[str]
+    clues: tuple[str, ...]
+
+    @classmethod
+    def of(cls, fields: Iterable[str]) -> Self:
+        # `card_number` is `Card-Number` and `cardNumber` too.
+        loose = [re.sub(r"[_-]+", "[_-]?", re.escape(field).replace(r"\-", "-")) for field in fields]
+        configured = rf"(?:{'|'.join(loose)})(?![\w.-])" if loose else None
+        either = f"(?:{configured}|{_SENSITIVE_NAME})" if configured else _SENSITIVE_NAME
+        return cls(
+            alone=re.compile(either, re.IGNORECASE),
+            configured=re.compile(configured, re.IGNORECASE) if configured else None,
+            with_value=re.compile(rf"(?P<name>(?<![\w.-]){either}{_VALUE_OF_A_NAME}", re.IGNORECASE | re.DOTALL),
+            clues=(*_CLUES, *(re.split("[_-]", field.lower())[0] for field in fields)),
+        )
+
+
+_names = _Names.of(())
+
+
+def redact_fields(fields: Iterable[str]) -> None:
+    """Hides the values of these fields too, in the whole process, from now on. For a process's entry.
+
+    Args:
+        fields: Names such as `card_number`. Case, `_` and `-` make no difference. They replace those set before.
+    """
+    global _names
+    _names = _Names.of(tuple(fields))
+    is_secret_name.cache_clear()
+
+
 @lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
     """Tells whether a field, header or setting of this name holds a secret, going by its name alone.
 
     `api_key`, `X-Auth-Token`, `clientSecret` and `redis_password` do; `max_tokens` and `token_count` do not.
     """
-    return _SENSITIVE_NAME_ONLY.fullmatch(name) is not None
+    return _names.alone.fullmatch(name) is not None
 
 
 def redact(text: str) -> str:
@@ -79,15 +114,16 @@ def redact(text: str) -> str:
 
     Hidden are: passwords in URLs, values of secret-looking names (`password=…`, `"api_key": "…"`, `Authorization: …`),
     bearer tokens, private keys in PEM, and keys that can be told by their form (`sk-…`, GitHub, Slack, AWS, Google,
-    JSON Web Tokens). The time it takes grows with the length of the text only. What has to stay valid JSON whatever its
-    strings say goes through `redact_value` before it becomes text.
+    JSON Web Tokens), and the fields that `redact_fields` has set. The time it takes grows with the length of the text
+    only. What has to stay valid JSON whatever its strings say goes through `redact_value` before it becomes text.
     """
-    if not any(map(text.lower().__contains__, _CLUES)):
+    names = _names
+    if not any(map(text.lower().__contains__, names.clues)):
         return text
     text = _PRIVATE_KEY.sub(REDACTED, text)
     text = _URL_PASSWORD.sub(rf"\1:{REDACTED}@", text)
     text = _URL_TOKEN.sub(rf"\1{REDACTED}@", text)
-    text = _NAMED_SECRET.sub(_hide_named, text)
+    text = names.with_value.sub(_hide_named, text)
     text = _BEARER.sub(rf"\1 {REDACTED}", text)
     return _KNOWN_KEY.sub(REDACTED, text)
 
@@ -104,6 +140,8 @@ def redact_value(value: object, *, name: str = "") -> object:
 
 
 def _redact_nested(value: object, *, name: str, depth: int) -> object:
+    if name and _names.configured is not None and _names.configured.fullmatch(name):
+        return REDACTED
     if value is None or isinstance(value, bool | int | float):
         # A count under a secret-looking name ("token": 3) is no secret, a numeric password is.
         return REDACTED if type(value) is int and "passw" in name.lower() else value

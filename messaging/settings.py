@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from messaging.duration import Duration
 from messaging.errors import InvalidRedisUrl, InvalidSettings, RedisUnreachable
@@ -48,6 +48,10 @@ def _checked_url(url: SecretStr | None) -> SecretStr | None:
     return url
 
 
+def _split_at_commas(value: Any) -> Any:
+    return tuple(part for one in value.split(",") if (part := one.strip())) if isinstance(value, str) else value
+
+
 _Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 _LowerCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
@@ -78,6 +82,9 @@ class DeploymentSettings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _LowerCase] = "info"
     log_format: Annotated[Literal["auto", "json", "console"], _LowerCase] = "auto"
     """`auto` is for people when standard error is a terminal, else JSON."""
+    redact_fields: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)] = ()
+    """Fields whose values are hidden from logs, traces, dead letters and errors, besides those that sound like secrets;
+    separated by commas."""
 
     @property
     def key_prefix(self) -> str:

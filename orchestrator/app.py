@@ -23,6 +23,7 @@ from messaging.command_runner import AsyncCommandRunner, PipeliningRunner
 from messaging.connections import async_client, blocking_client
 from messaging.delivery import Delivery, current_delivery
 from messaging.envelopes import open_envelope
+from messaging.logging import configure_logging
 from messaging.settings import load_settings
 from orchestrator.catalogue_view import CatalogueView
 from orchestrator.endings import answer_dead_letter
@@ -163,8 +164,11 @@ def openai_model(settings: OrchestratorSettings) -> ModelClient:
 
 
 def setup() -> None:
-    """Sets the process's broker up for the stock `dramatiq` command."""
+    """Sets the process's broker and logging up for the stock `dramatiq` command."""
     settings = load_settings(OrchestratorSettings)
+    configure_logging(
+        settings.log_level, settings.log_format, process_role="orchestrator", hidden_fields=settings.redact_fields
+    )
     broker = build_broker(settings, middleware=(AsyncIO(),))
     dramatiq.set_broker(broker)
     OrchestratorActors(broker, settings)

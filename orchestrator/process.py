@@ -27,6 +27,8 @@ def run(settings: OrchestratorSettings) -> None:
 def main() -> None:
     """Reads the environment and runs."""
     settings = load_settings(OrchestratorSettings)
-    configure_logging(settings.log_level, settings.log_format, process_role="orchestrator")
+    configure_logging(
+        settings.log_level, settings.log_format, process_role="orchestrator", hidden_fields=settings.redact_fields
+    )
     with connection_errors(resolve_redis_url(settings)):
         run(settings)

@@ -22,6 +22,7 @@ from orchestrator.tool_offer import ToolOffer, offer_tools
 from schemas.envelope import TurnEnvelope
 from schemas.events import ModelFacts
 from schemas.job_result import JobError
+from schemas.trace_ids import attempt_span_id
 
 _log = structlog.get_logger(__name__)
 
@@ -62,10 +63,15 @@ class TurnTaker:
             if not isinstance(claim, TurnClaimed):
                 delivery.settled = True
                 return None
-            recording = await self._recording(delivery, envelope, claim)
-            if recording is None:
-                return None  # the job was ended from outside; the worker acknowledges the message
-            await self.runner.run(recording.command)
+            with bound_contextvars(
+                tenant=claim.terms.caller.tenant,
+                trace_id=claim.trace_id,
+                span_id=attempt_span_id(f"{job_id}/{turn}", claim.attempt),
+            ):
+                recording = await self._recording(delivery, envelope, claim)
+                if recording is None:
+                    return None  # the job was ended from outside; the worker acknowledges the message
+                await self.runner.run(recording.command)
             delivery.settled = True
             return recording.comes_back_in
 

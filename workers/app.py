@@ -7,6 +7,8 @@ it finds, or for those that its `--queues` names:
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dramatiq
@@ -18,6 +20,7 @@ from messaging.command_runner import AsyncCommandRunner, PipeliningRunner
 from messaging.connections import async_client, blocking_client
 from messaging.delivery import current_delivery
 from messaging.envelopes import open_envelope
+from messaging.logging import configure_logging
 from messaging.queue_commands import Pulse
 from messaging.settings import load_settings
 from schemas.envelope import CallEnvelope
@@ -69,7 +72,9 @@ class WorkerActors:
             tools = ToolRunner(
                 runner=runner,
                 threads=ToolThreads(),
-                processes=ToolProcesses(modules=settings.tool_modules, pools=settings.pools),
+                processes=ToolProcesses(
+                    modules=settings.tool_modules, pools=settings.pools, set_up_logging=_logging_of(settings, "tool")
+                ),
                 inline_bytes=settings.inline_result_bytes,
                 largest_bytes=settings.largest_result_bytes,
             )
@@ -125,9 +130,20 @@ def build_broker(
     return broker
 
 
+def _logging_of(settings: WorkerSettings, process_role: str) -> Callable[[], None]:
+    return partial(
+        configure_logging,
+        settings.log_level,
+        settings.log_format,
+        process_role=process_role,
+        hidden_fields=settings.redact_fields,
+    )
+
+
 def setup() -> None:
-    """Sets the process's broker up for the stock `dramatiq` command."""
+    """Sets the process's broker and logging up for the stock `dramatiq` command."""
     settings = load_settings(WorkerSettings)
+    _logging_of(settings, "worker")()
     registry = ToolRegistry.load(modules=settings.tool_modules, pools=settings.pools)
     broker = build_broker(settings, registry, middleware=(AsyncIO(),))
     dramatiq.set_broker(broker)

@@ -29,6 +29,8 @@ def run(settings: WorkerSettings) -> None:
 def main() -> None:
     """Reads the environment and runs."""
     settings = load_settings(WorkerSettings)
-    configure_logging(settings.log_level, settings.log_format, process_role="worker")
+    configure_logging(
+        settings.log_level, settings.log_format, process_role="worker", hidden_fields=settings.redact_fields
+    )
     with connection_errors(resolve_redis_url(settings)):
         run(settings)

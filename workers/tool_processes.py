@@ -14,7 +14,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 import structlog
+from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
+from messaging.logging import configure_logging
 from schemas.caller import Caller
 from workers.context import Progress, ToolContext
 from workers.errors import ArgumentsRejected, NotDone, ToolFailed, ToolProcessDied
@@ -23,8 +25,8 @@ from workers.registry import ToolRegistry
 from workers.result import result_text
 from workers.tool_result import drain
 
-#: What goes over the pipe to a process: the tool, its arguments, and what its context is made of.
-Request = tuple[str, dict[str, Any], dict[str, Any]]
+#: What goes over the pipe to a process: the tool, its arguments, what its context is made of, what its log lines say.
+Request = tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]
 
 _spawning = multiprocessing.get_context("spawn")
 
@@ -35,11 +37,19 @@ class ToolProcesses:
     Args:
         modules: Where the tools are, as for `ToolRegistry.load`.
         pools: Which pools' tools, as for `ToolRegistry.load`.
+        set_up_logging: What each process begins with; it is sent there, so it can be pickled.
     """
 
-    def __init__(self, *, modules: Sequence[str], pools: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        *,
+        modules: Sequence[str],
+        pools: Sequence[str] | None,
+        set_up_logging: Callable[[], None] = configure_logging,
+    ) -> None:
         self._modules = modules
         self._pools = pools
+        self._set_up_logging = set_up_logging
         self._idle: list[tuple[BaseProcess, Connection]] = []
 
     async def run(
@@ -56,7 +66,7 @@ class ToolProcesses:
         process, pipe = self._idle.pop() if self._idle else await asyncio.to_thread(self._start)
         finished = False
         try:
-            pipe.send((tool, arguments, _portable(context)))
+            pipe.send((tool, arguments, _portable(context), get_contextvars()))
             answer = await _answer(pipe, report)
             finished = True
         except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -72,7 +82,9 @@ class ToolProcesses:
 
     def _start(self) -> tuple[BaseProcess, Connection]:
         ours, theirs = _spawning.Pipe()
-        process = _spawning.Process(target=_serve, args=(theirs, self._modules, self._pools), daemon=True)
+        process = _spawning.Process(
+            target=_serve, args=(theirs, self._modules, self._pools, self._set_up_logging), daemon=True
+        )
         process.start()
         theirs.close()
         return process, ours
@@ -122,8 +134,11 @@ def _portable(context: ToolContext) -> dict[str, Any]:
     }
 
 
-def _serve(pipe: Connection, modules: Sequence[str], pools: Sequence[str] | None) -> None:
+def _serve(
+    pipe: Connection, modules: Sequence[str], pools: Sequence[str] | None, set_up_logging: Callable[[], None]
+) -> None:
     """The process: performs calls until its parent is gone."""
+    set_up_logging()
     registry = ToolRegistry.load(modules=modules, pools=pools)
     while True:
         try:
@@ -134,7 +149,9 @@ def _serve(pipe: Connection, modules: Sequence[str], pools: Sequence[str] | None
 
 
 def _perform(registry: ToolRegistry, request: Request, pipe: Connection) -> tuple[str, Any]:
-    reference, arguments, about = request
+    reference, arguments, about, in_log_lines = request
+    clear_contextvars()
+    bind_contextvars(**in_log_lines)
     tool = registry.get(reference)
     if tool is None:
         return "failed", f"The process for {reference} does not have it."

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -11,7 +12,9 @@ from contextlib import AbstractContextManager
 import pytest
 import structlog
 
+from messaging.log_context import bind_message
 from messaging.logging import configure_logging
+from messaging.redaction import redact_fields
 
 ReadLines = Callable[[], list[dict[str, object]]]
 
@@ -21,7 +24,10 @@ def logging_as_before() -> Iterator[None]:
     """What a test configures ends with it."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    hooks = sys.excepthook, threading.excepthook
     yield
+    sys.excepthook, threading.excepthook = hooks
+    redact_fields(())
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
@@ -154,3 +160,54 @@ def test_the_format_can_be_forced(capsys: pytest.CaptureFixture[str], monkeypatc
     configure_logging(log_format="json")
     structlog.get_logger("x").info("call done")
     assert json.loads(terminal.getvalue())["event"] == "call done"
+
+
+def test_fields_that_were_set_are_hidden_too(lines: ReadLines) -> None:
+    configure_logging(hidden_fields=["card_number"])
+    structlog.get_logger("x").info("paid", cardNumber=4111, body='{"card-number": 4111, "cards": 4}')
+    (line,) = lines()
+    assert (line["cardNumber"], line["body"]) == ("***", '{"card-number": "***", "cards": 4}')
+
+
+def test_what_ends_a_process_or_a_thread_is_a_line_without_secrets(lines: ReadLines) -> None:
+    configure_logging(process_role="worker")
+
+    def fail() -> None:
+        raise ValueError("password=hunter2")
+
+    thread = threading.Thread(target=fail, name="beats")
+    thread.start()
+    thread.join()
+    try:
+        fail()
+    except ValueError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    of_thread, of_process = lines()
+    assert (of_thread["event"], of_thread["thread"], of_thread["level"]) == ("a thread ends", "beats", "error")
+    assert (of_process["event"], of_process["level"]) == ("the process ends", "critical")
+    assert all(str(line["exception"]).endswith("ValueError: password=***") for line in (of_thread, of_process))
+
+
+JOB = "job_a_01h8xgjwbwbaq4g2cs8ay1qzwv"
+
+
+@pytest.mark.parametrize(
+    ("message", "bound"),
+    [
+        (f"{JOB}/3/1~88", {"job": JOB, "turn": 3, "call": f"{JOB}/3/1"}),
+        (f"{JOB}/3~88", {"job": JOB, "turn": 3}),
+        (f"{JOB}/expiry~88", {"job": JOB}),
+        ("0b4c-of-somebody-else", {}),
+    ],
+)
+def test_lines_tell_the_step_that_a_message_is_for(lines: ReadLines, message: str, bound: dict[str, object]) -> None:
+    configure_logging()
+    bind_message(f"{JOB}/9/9~1")
+    bind_message(message)
+    logging.getLogger("redis").warning("slow")
+    (line,) = lines()
+    assert {name: line[name] for name in ("job", "turn", "call") if name in line} == bound
+    assert line["message"] == message
+    bind_message(None)
+    logging.getLogger("redis").warning("idle")
+    assert "message" not in lines()[0]

@@ -2,12 +2,13 @@
 
 import json
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.redaction import is_secret_name, redact, redact_value
+from messaging.redaction import is_secret_name, redact, redact_fields, redact_value
 
 SECRET = "hunter2-hunter2"
 
@@ -180,3 +181,31 @@ def test_a_value_that_contains_itself_comes_to_an_end() -> None:
     value: dict[str, object] = {"password": SECRET}
     value["itself"] = value
     assert SECRET not in str(redact_value(value))
+
+
+@pytest.fixture
+def hidden_fields() -> Iterator[None]:
+    redact_fields(["card_number", "iban"])
+    yield
+    redact_fields(())
+
+
+@pytest.mark.usefixtures("hidden_fields")
+def test_fields_that_were_set_are_hidden_whatever_they_hold() -> None:
+    assert redact(f'{{"cardNumber": 4111, "IBAN": "{SECRET}", "iban_count": 2}}') == (
+        '{"cardNumber": "***", "IBAN": "***", "iban_count": 2}'
+    )
+    assert redact_value({"card-number": 4111, "iban": [SECRET], "ibans": 1, "n": None}) == {
+        "card-number": "***",
+        "iban": "***",
+        "ibans": 1,
+        "n": None,
+    }
+    assert redact(f"password={SECRET}") == "password=***"
+
+
+def test_fields_that_are_no_longer_set_are_shown() -> None:
+    redact_fields(["iban"])
+    redact_fields(())
+    assert redact("iban=x") == "iban=x"
+    assert not is_secret_name("iban")

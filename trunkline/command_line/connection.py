@@ -9,7 +9,7 @@ from ledger.settings import LedgerSettings
 from messaging.command_runner import BlockingRunner
 from messaging.connections import blocking_client
 from messaging.envelopes import living_workers
-from messaging.logging import configure_logging
+from messaging.logging import LogLevel, configure_logging
 from messaging.redis_clients import connection_errors
 from messaging.redis_url import Cluster, parse_redis_url
 from messaging.server_check import check_server
@@ -29,8 +29,7 @@ _PATIENCE_S: Final = 2.0
 def connect() -> Iterator[tuple[Client, "Workers"]]:
     """A client of the deployment that the environment names, and who works there."""
     settings = load_settings(LedgerSettings)
-    # Standard output is for results, and a client has little to say.
-    configure_logging("error" if settings.log_level == "error" else "warning", settings.log_format)
+    _configure_logging(settings)
     with Client(settings=settings) as client, Workers(settings) as workers:
         yield client, workers
 
@@ -43,7 +42,7 @@ def connect_ops() -> Iterator[tuple[BlockingRunner, "Workers"]]:
         RedisUnreachable: It does not answer.
     """
     settings = load_settings(DeploymentSettings)
-    configure_logging("error" if settings.log_level == "error" else "warning", settings.log_format)
+    _configure_logging(settings)
     url = resolve_redis_url(settings)
     with blocking_client(settings) as client, Workers(settings) as workers, connection_errors(url):
         yield BlockingRunner(client, namespace=settings.key_prefix, patience_s=_PATIENCE_S), workers
@@ -66,6 +65,12 @@ def require_fit_redis(settings: DeploymentSettings, output: Output) -> None:
         raise DeploymentFailed("redis_unfit", "Redis is not fit for Trunkline: " + "; ".join(errors))
     for problem in problems:
         output.note(f"Warning: {problem}.")
+
+
+def _configure_logging(settings: DeploymentSettings) -> None:
+    # Standard output is for results, and a client has little to say.
+    level: LogLevel = "error" if settings.log_level == "error" else "warning"
+    configure_logging(level, settings.log_format, hidden_fields=settings.redact_fields)
 
 
 class Workers:

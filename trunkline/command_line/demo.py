@@ -95,7 +95,7 @@ def _wanted(folder: Path) -> "Wanted":
     own: dict[str, Any] = {"namespace": _NAMESPACE, "data_dir": folder, "runtime_dir": folder}
     settings = load_settings(LedgerSettings, **own, job_retention=_RETENTION, conversation_retention=_RETENTION)
     level = settings.log_level if "log_level" in settings.model_fields_set else "error"
-    configure_logging(level, settings.log_format, process_role="demo")
+    configure_logging(level, settings.log_format, process_role="demo", hidden_fields=settings.redact_fields)
     environment = {
         "TRUNKLINE_NAMESPACE": _NAMESPACE,
         "TRUNKLINE_LOG_LEVEL": level,

@@ -78,7 +78,9 @@ def _run(
     require_fit_redis(settings, output)
     if len(children) == 1:
         become(children[0])
-    configure_logging(settings.log_level, settings.log_format, process_role="supervisor")
+    configure_logging(
+        settings.log_level, settings.log_format, process_role="supervisor", hidden_fields=settings.redact_fields
+    )
     with blocking_client(settings) as client:
         supervisor = Supervisor(BlockingRunner(client, namespace=settings.key_prefix), stop_timeout=stop_timeout)
         supervisor.start(children)

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 import typer
 
+from messaging.redaction import redact
 from trunkline.command_line import dead, demo, doctor, job, pool, processes, queue, submit, tools, up
 from trunkline.command_line.failures import ExitCode, Failure, explain
 from trunkline.command_line.output import OutputClosed, print_failure
@@ -105,10 +106,12 @@ def run(arguments: Sequence[str]) -> int:
         failure = explain(error)
         if failure is None:
             failure = Failure(
-                ExitCode.OUR_FAULT, "internal", f"a fault of Trunkline's own: {type(error).__name__}: {error}"
+                ExitCode.OUR_FAULT,
+                "internal",
+                f"a fault of Trunkline's own: {type(error).__name__}: {redact(str(error))}",
             )
             if not as_json:
-                traceback.print_exc()
+                print(redact(traceback.format_exc()), file=sys.stderr, end="")
         print_failure(failure, as_json=as_json)
         return failure.exit_code
 

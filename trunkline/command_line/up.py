@@ -50,7 +50,7 @@ def up(
 
     output = Output(as_json=as_json)
     settings = load_settings(LedgerSettings)
-    configure_logging(settings.log_level, settings.log_format, process_role="up")
+    configure_logging(settings.log_level, settings.log_format, process_role="up", hidden_fields=settings.redact_fields)
     wanted = deployment_wanted(
         settings,
         pools=pools,
