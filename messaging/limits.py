@@ -16,6 +16,8 @@ _UNITS: Final = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _RATE: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h)\s*$")
 #: More than a Redis can hand out.
 _HIGHEST_PER_S: Final = 100_000.0
+_LOWEST_PER_S: Final = 1 / 86_400
+_MOST: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Rate:
             raise InvalidLimit("rate: nothing would ever start; pause the queue instead")
         if per_s > _HIGHEST_PER_S:
             raise InvalidLimit(f"rate: {written} is more than {_HIGHEST_PER_S:g}/s; leave the rate out for no limit")
+        if per_s < _LOWEST_PER_S:
+            raise InvalidLimit(f"rate: {written} is less than one a day; pause the queue instead")
         return cls(per_s)
 
     def __str__(self) -> str:
@@ -148,6 +152,9 @@ def limits_from_fields(fields: Mapping[str, str]) -> QueueLimits:
 
 
 def _check(burst: int, max_in_flight: int | None) -> None:
+    for name, number in (("burst", burst), ("max in flight", max_in_flight)):
+        if number is not None and number > _MOST:
+            raise InvalidLimit(f"{name}: {number} is no limit; leave it out, the highest is {_MOST:,}")
     if burst < 1:
         raise InvalidLimit(f"burst: {burst} would let nothing start; the least is 1")
     if max_in_flight is not None and max_in_flight < 1:

@@ -292,14 +292,17 @@ def test_rates_are_read_as_people_write_them(written: str, per_s: float) -> None
     assert Rate.parse(written).per_s == pytest.approx(per_s)
 
 
-@pytest.mark.parametrize("written", ["fast", "50", "50/day", "-1/s", "0/s", "1e9/s", "9999999/s", ""])
+@pytest.mark.parametrize("written", ["fast", "50", "50/day", "-1/s", "0/s", "1e9/s", "9999999/s", "0.01/h", ""])
 def test_an_absurd_rate_is_refused_with_what_would_do(written: str) -> None:
     with pytest.raises(InvalidLimit, match="rate"):
         Rate.parse(written)
 
 
-@pytest.mark.parametrize("limits", [QueueLimits(burst=0), QueueLimits(max_in_flight=0)])
-def test_a_limit_of_zero_is_refused(limits: QueueLimits) -> None:
+@pytest.mark.parametrize(
+    "limits",
+    [QueueLimits(burst=0), QueueLimits(max_in_flight=0), QueueLimits(burst=10**9), QueueLimits(max_in_flight=10**9)],
+)
+def test_a_limit_of_zero_or_of_no_use_is_refused(limits: QueueLimits) -> None:
     with pytest.raises(InvalidLimit):
         set_queue_limits("q", limits)
 

@@ -10,6 +10,7 @@ from messaging.command_runner import BlockingRunner
 from messaging.connections import blocking_client
 from messaging.envelopes import living_workers
 from messaging.logging import LogLevel, configure_logging
+from messaging.namespace_check import check_namespace
 from messaging.redis_clients import connection_errors
 from messaging.redis_url import Cluster, parse_redis_url
 from messaging.server_check import check_server
@@ -60,6 +61,7 @@ def require_fit_redis(settings: DeploymentSettings, output: Output) -> None:
         with connection_errors(url):
             client.ping()
         problems = check_server(client, in_cluster=isinstance(parse_redis_url(url), Cluster))
+        problems += check_namespace(client, settings.key_prefix)
     errors = [str(problem) for problem in problems if problem.severity == "error"]
     if errors:
         raise DeploymentFailed("redis_unfit", "Redis is not fit for Trunkline: " + "; ".join(errors))

@@ -1,7 +1,7 @@
 """`trunkline doctor`: whether everything that a deployment needs is there and set up right."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trunkline.command_line.failures import DeploymentFailed
 from trunkline.command_line.output import JsonOption, Output
@@ -25,7 +25,7 @@ class Finding(NamedTuple):
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Check Redis, the processes, the queues, the model's endpoint and the settings, and say what to change."""
+    """Check Redis, the processes, the queues, the endpoints and the settings, and say what to change."""
     output = Output(as_json=as_json)
     findings = list(_findings())
     if as_json:
@@ -52,12 +52,14 @@ def _findings() -> Iterator[Finding]:
     except OperatorError as error:
         yield Finding("Redis", "error", str(error))
     yield _model(settings)
+    yield _exporter()
 
 
 def _redis(settings: "DeploymentSettings") -> Iterator[Finding]:
     from messaging.command_runner import BlockingRunner
     from messaging.connections import blocking_client
     from messaging.envelopes import living_workers
+    from messaging.namespace_check import check_namespace
     from messaging.queue_states import read_queue_states
     from messaging.redis_clients import connection_errors
     from messaging.redis_url import Cluster, describe, parse_redis_url
@@ -68,11 +70,13 @@ def _redis(settings: "DeploymentSettings") -> Iterator[Finding]:
     with blocking_client(settings) as client, connection_errors(url):
         client.ping()
         problems = check_server(client, in_cluster=isinstance(parse_redis_url(url), Cluster))
+        problems += check_namespace(client, settings.key_prefix)
         for problem in problems:
             yield Finding("Redis", problem.severity, str(problem))
         if not problems:
             yield Finding("Redis", "ok", f"{describe(url)} is set up right")
-        yield from _namespace(client, settings)
+        if any(problem.severity == "error" for problem in problems):
+            return  # what else it would say is not to be relied on
         runner = BlockingRunner(client, namespace=settings.key_prefix)
         living, states = runner.run(living_workers()), runner.run(read_queue_states())
     served = {queue for worker in living for queue in worker.get("queues", ())}
@@ -85,18 +89,6 @@ def _redis(settings: "DeploymentSettings") -> Iterator[Finding]:
             yield Finding("queues", "warning", words)
         if state.dead:
             yield Finding("queues", "warning", f"{state.name}: {state.dead} dead letters; see `trunkline dead list`")
-
-
-def _namespace(client: Any, settings: "DeploymentSettings") -> Iterator[Finding]:
-    """Whether other software has keys under our prefix."""
-    sequence = f"{settings.key_prefix}:__sequence__"
-    if client.exists(sequence):
-        return
-    others = next(iter(client.scan_iter(match=f"{settings.key_prefix}:*", count=1000)), None)
-    if others is not None:
-        name = others.decode(errors="replace")
-        words = f"there are keys such as {name} which are not Trunkline's; set TRUNKLINE_NAMESPACE to a name of its own"
-        yield Finding("Redis", "warning", words)
 
 
 def _model(settings: "OrchestratorSettings") -> Finding:
@@ -127,6 +119,22 @@ def _model(settings: "OrchestratorSettings") -> Finding:
         )
         return Finding("model", "warning", words)
     return Finding("model", "ok", f"{client.base_url} has {settings.model}")
+
+
+def _exporter() -> Finding:
+    from messaging.errors import InvalidSettings
+    from messaging.settings import load_settings
+    from trunkline.command_line.otlp_check import ExporterSettings, problem_with_exporter
+
+    try:
+        settings = load_settings(ExporterSettings)
+    except InvalidSettings as error:
+        return Finding("traces", "error", str(error))
+    if settings.address is None:
+        return Finding("traces", "ok", "not exported; set OTEL_EXPORTER_OTLP_ENDPOINT to a collector to see them")
+    if problem := problem_with_exporter(settings):
+        return Finding("traces", "error", problem)
+    return Finding("traces", "ok", f"{settings.address} takes them")
 
 
 def _print(findings: list[Finding], output: Output) -> None:

@@ -88,22 +88,27 @@ def drain(
     as_json: JsonOption = False,
 ) -> None:
     """Pause a queue, so that its workers run empty and can be stopped without anything being given back."""
+    from messaging.limits import pause_queue
     from trunkline.command_line.connection import connect_ops
     from trunkline.command_line.moments import read_duration
 
+    output = Output(as_json=as_json)
     give_up_at = time.monotonic() + read_duration(timeout, option="--timeout").total_seconds()
-    _set_paused(queue, paused=True, as_json=as_json)
-    if not wait:
-        return
     with connect_ops() as (runner, _):
-        while (state := _state(runner, queue)).in_flight:
+        state = _state(runner, queue)
+        runner.run(pause_queue(queue, paused=True))
+        output.print(f"{queue} is paused.")
+        while wait and (state := _state(runner, queue)).in_flight:
             if time.monotonic() > give_up_at:
                 raise DeploymentFailed(
                     "timeout",
                     f"{state.in_flight} messages of {queue} are still in flight after {timeout}; it stays paused",
                 )
             time.sleep(_LOOK_INTERVAL_S)
-    Output(as_json=as_json).print(f"{queue}: nothing is in flight.")
+    if as_json:
+        output.document({"queue": queue, "paused": True, "in_flight": state.in_flight})
+    elif wait:
+        output.print(f"{queue}: nothing is in flight.")
 
 
 @commands.command()

@@ -20,6 +20,8 @@ def queues_table(states: Sequence[QueueState], living: Sequence[WorkerProcess], 
     """A line for each queue."""
     names = ("queue", ">waiting", ">runnable", ">throttled", ">in flight", ">scheduled", ">dead", ">oldest", ">workers")
     table = output.table(*names, ">rate used", "limits")
+    # A name that is cut is of no use; where there is little room, the limits take more lines.
+    table.columns[0].min_width = max((len(state.name) for state in states), default=0)
     for state in states:
         style = "yellow" if state.limits.paused else "red" if state.dead else ""
         table.add_row(
