@@ -17,9 +17,10 @@
 local worker, queue, id, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local job, conversation, is_new, tenant, retention_ms = ARGV[5], ARGV[6], ARGV[7] == '1', ARGV[8], ARGV[19]
 local fenced = worker ~= ''
+local FIRST_MESSAGE = 24
 local at_us = now_us()
 
-if fenced and not owns(worker, queue, id, token) then return {'stale'} end
+if fenced and not owns(queue, id, token) then return {'stale'} end
 
 local idempotency = ARGV[15] ~= '' and ns .. ':idempotency:' .. ARGV[15] or nil
 local known = idempotency and redis.call('GET', idempotency)
@@ -46,9 +47,7 @@ redis.call('HSET', job_key(job), 'state', 'waiting', 'spec', ARGV[9], 'caller', 
   'model', ARGV[11], 'metadata', ARGV[12], 'conversation', conversation, 'accepted_us', integer(at_us),
   'deadline_ms', integer(deadline_ms), 'turn', 0, 'phase', '', 'calls_in_turn', 0, 'open', 0, 'calls_used', 0,
   'reply_queue', ARGV[17], 'reply_actor', ARGV[18], 'idempotency', ARGV[15], 'retention_ms', retention_ms, 'trace', ARGV[22], 'lane', ARGV[23])
-for i = 24, #ARGV do redis.call('RPUSH', job_key(job) .. ':messages', ARGV[i]) end
 redis.call('HSET', conversation_record, 'tenant', tenant, 'last_job', job, 'retention_ms', ARGV[20])
-if is_new then redis.call('HSET', conversation_record, 'running', '') end
 redis.call('ZADD', ns .. ':jobs', integer(at_us / 1000), job)
 redis.call('ZADD', ns .. ':jobs:active', integer(deadline_ms), job)
 if idempotency then redis.call('SET', idempotency, job .. '|' .. ARGV[16]) end
@@ -58,10 +57,17 @@ redis.call('HSET', job_key(job), 'expiry_message', expiry)
 redis.call('SADD', ns .. ':__queues__', ORCHESTRATOR)
 record_event(job, 'job_accepted', at_us,
   '{"conversation_id":"' .. conversation .. '","waiting":' .. (running ~= '' and 'true' or 'false') .. '}')
+local messages = {}
+for i = FIRST_MESSAGE, #ARGV do messages[#messages + 1] = ARGV[i] end
 if running ~= '' then
+  in_parts('RPUSH', job_key(job) .. ':messages', messages)
   redis.call('RPUSH', conversation_record .. ':waiting', job)
 else
-  start_job(job, at_us)
+  if not is_new then
+    redis.call('PERSIST', conversation_record)
+    redis.call('PERSIST', conversation_record .. ':messages')
+  end
+  start_job(job, conversation, messages, at_us, ARGV[23])
 end
 if fenced then acknowledge(worker, queue, id) end
 return {'accepted', job, conversation}

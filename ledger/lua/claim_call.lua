@@ -15,7 +15,7 @@
 local worker, queue, id, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local job, turn, index = ARGV[5], ARGV[6], ARGV[7]
 local at_us = now_us()
-if not owns(worker, queue, id, token) then return {'stale'} end
+if not owns(queue, id, token) then return {'stale'} end
 
 local key, prefix = job_key(job), call_prefix(turn, index)
 local r = redis.call('HMGET', key, 'state', 'turn', 'phase', 'deadline_ms', 'caller', 'conversation', 'trace')

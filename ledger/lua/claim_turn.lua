@@ -14,7 +14,7 @@
 local worker, queue, id, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local job, turn = ARGV[5], ARGV[6]
 local at_us = now_us()
-local owned = owns(worker, queue, id, token)
+local owned = owns(queue, id, token)
 
 local r = redis.call('HMGET', job_key(job), 'state', 'turn', 'phase', 'turn_claim', 'deadline_ms', 'spec', 'calls_used',
   'conversation', 'turn_attempt', 'trace')
@@ -26,7 +26,7 @@ end
 
 local claim = token .. '|' .. worker .. '|' .. id
 local mine = r[4] == claim
-if r[4] and not mine then
+if r[4] and r[4] ~= '' and not mine then
   local first_token, _, first_id = string.match(r[4], '^([^|]*)|([^|]*)|(.*)$')
   if redis.call('HGET', queue_key(queue) .. ':deliveries', first_id) == first_token then
     count('duplicate_deliveries')

@@ -11,7 +11,7 @@
 -- include: jobs
 local worker, queue, id, token, job = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local fenced = worker ~= ''
-if fenced and not owns(worker, queue, id, token) then return {'stale'} end
+if fenced and not owns(queue, id, token) then return {'stale'} end
 
 local at_us = now_us()
 local r = redis.call('HMGET', job_key(job), 'state', 'deadline_ms', 'tenant', 'turn', 'phase')

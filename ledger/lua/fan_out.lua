@@ -16,29 +16,36 @@ local job, turn, calls_in_turn = ARGV[5], ARGV[6], tonumber(ARGV[11])
 local FIRST, FIELDS = 12, 8
 
 if #ARGV ~= FIRST - 1 + calls_in_turn * FIELDS then return redis.error_reply('ERR fan_out: wrong number of arguments') end
-if not owns_turn(worker, queue, id, token, job, turn) then return refuse_step(worker, queue, id, token) end
+local is_mine, conversation, lane = owns_turn(worker, queue, id, token, job, turn)
+if not is_mine then return refuse_step(worker, queue, id, token) end
 
 local at_us = now_us()
 local key = job_key(job)
-local open = 0
-redis.call('RPUSH', conversation_key(redis.call('HGET', key, 'conversation')) .. ':messages', ARGV[7])
+redis.call('RPUSH', conversation_key(conversation) .. ':messages', ARGV[7])
 add_usage(job, ARGV[9], ARGV[10])
 record_event(job, 'model_answered', at_us, ARGV[8])
+local open, refused, fields = {}, {}, {}
 for index = 0, calls_in_turn - 1 do
   local at, prefix = FIRST + index * FIELDS, call_prefix(turn, index)
-  local pool, outcome = ARGV[at + 1], ARGV[at + 6]
-  redis.call('HSET', key .. ':calls', prefix .. 'tool', ARGV[at], prefix .. 'pool', pool, prefix .. 'effect', ARGV[at + 2],
-    prefix .. 'timeout_ms', ARGV[at + 3], prefix .. 'arguments', ARGV[at + 4], prefix .. 'tool_call_id', ARGV[at + 5])
+  local outcome = ARGV[at + 6]
+  for i, field in ipairs({'tool', 'pool', 'effect', 'timeout_ms', 'arguments', 'tool_call_id'}) do
+    fields[#fields + 1] = prefix .. field
+    fields[#fields + 1] = ARGV[at + i - 1]
+  end
   if outcome == '' then
-    open = open + 1
-    send_call(job, turn, index, pool, at_us)
+    open[#open + 1] = {index = index, pool = ARGV[at + 1]}
   else
-    redis.call('HSET', key .. ':calls', prefix .. 'outcome', outcome, prefix .. 'content', ARGV[at + 7])
-    record_event(job, 'call_ended', at_us, call_ended_data(turn, index, outcome))
+    refused[#refused + 1] = {index = index, outcome = outcome}
+    for _, text in ipairs({prefix .. 'outcome', outcome, prefix .. 'content', ARGV[at + 7]}) do fields[#fields + 1] = text end
   end
 end
-redis.call('HSET', key, 'phase', 'calls', 'calls_in_turn', calls_in_turn, 'open', open)
+in_parts('HSET', key .. ':calls', fields)
+send_calls(job, turn, open, at_us, lane)
+for _, call in ipairs(refused) do
+  record_event(job, 'call_ended', at_us, call_ended_data(turn, call.index, call.outcome))
+end
+redis.call('HSET', key, 'phase', 'calls', 'calls_in_turn', calls_in_turn, 'open', #open)
 redis.call('HINCRBY', key, 'calls_used', calls_in_turn)
-if open == 0 then close_turn(job, turn, at_us) end
+if #open == 0 then close_turn(job, turn, at_us) end
 acknowledge(worker, queue, id)
 return 1

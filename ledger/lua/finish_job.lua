@@ -12,16 +12,17 @@
 -- include: turn_fence
 local worker, queue, id, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local job, turn = ARGV[5], ARGV[6]
-if not owns_turn(worker, queue, id, token, job, turn) then return refuse_step(worker, queue, id, token) end
+local is_mine, conversation = owns_turn(worker, queue, id, token, job, turn)
+if not is_mine then return refuse_step(worker, queue, id, token) end
 
 local at_us = now_us()
 if ARGV[8] ~= '' then
-  redis.call('RPUSH', conversation_key(redis.call('HGET', job_key(job), 'conversation')) .. ':messages', ARGV[8])
+  redis.call('RPUSH', conversation_key(conversation) .. ':messages', ARGV[8])
 end
 if ARGV[11] ~= '' then record_event(job, ARGV[15], at_us, ARGV[11]) end
 add_usage(job, ARGV[12], ARGV[13])
-redis.call('HDEL', job_key(job), 'turn_claim')
 if ARGV[14] ~= '' then redis.call('HSET', job_key(job), 'finish_reason', ARGV[14]) end
+redis.call('HSET', job_key(job), 'turn_claim', '') -- nobody is to be told to stop
 end_job(job, ARGV[7], ARGV[9], ARGV[10], 'The job ended.', at_us)
 acknowledge(worker, queue, id)
 return 1

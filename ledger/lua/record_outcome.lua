@@ -32,5 +32,5 @@ if r[1] == 'running' and r[2] == turn and r[3] == 'calls' and c[1] and not c[2] 
 else
   count('late_outcomes')
 end
-if worker ~= '' and owns(worker, queue, id, token) then acknowledge(worker, queue, id) end
+if worker ~= '' and owns(queue, id, token) then acknowledge(worker, queue, id) end
 return recorded

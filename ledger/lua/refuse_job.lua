@@ -8,7 +8,7 @@
 -- include: ownership
 -- include: jobs
 local worker, queue, id, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-if not owns(worker, queue, id, token) then return 0 end
+if not owns(queue, id, token) then return 0 end
 local at_us = now_us()
 if ARGV[6] ~= '' then reply(ARGV[6], ARGV[7], 'refused', ARGV[8], at_us, ARGV[9]) end
 count('jobs_refused')

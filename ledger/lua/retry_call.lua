@@ -8,7 +8,7 @@
 -- include: jobs
 local worker, queue, id, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local job, turn, index = ARGV[5], ARGV[6], ARGV[7]
-if not owns(worker, queue, id, token) then
+if not owns(queue, id, token) then
   count('late_steps')
   return 0
 end

@@ -13,8 +13,7 @@ if not owns_turn(worker, queue, id, token, job, turn) then return refuse_step(wo
 
 local at_us = now_us()
 if ARGV[8] ~= '' then record_event(job, 'model_failed', at_us, ARGV[8]) end
-redis.call('HSET', job_key(job), 'phase', 'queued')
-redis.call('HDEL', job_key(job), 'turn_claim')
+redis.call('HSET', job_key(job), 'phase', 'queued', 'turn_claim', '')
 if ARGV[8] == '' then redis.call('HINCRBY', job_key(job), 'turn_attempt', -1) end -- it waited, and tried nothing
 postpone(worker, queue, id, at_us / 1000 + ARGV[7])
 return 1

@@ -35,7 +35,7 @@ local function repair_calls(job, turn, calls_in_turn, conversation)
         local outcome, content = outcome_without_result(true, 'unsafe', '', 'The message of this call was lost.')
         answer_call(job, turn, index, outcome, cjson.encode(content), call_ended_data(turn, index, outcome), at_us)
       else
-        send_call(job, turn, index, c[3], at_us)
+        send_calls(job, turn, {{index = index, pool = c[3]}}, at_us, lane_of(job))
       end
       repaired = repaired + 1
     end
@@ -63,6 +63,8 @@ for _, job in ipairs(jobs) do
     if not running or running == '' or has_ended(redis.call('HGET', job_key(running), 'state')) then
       local waiting = conversation_key(r[7]) .. ':waiting'
       if not redis.call('LPOS', waiting, job) then redis.call('RPUSH', waiting, job) end
+      redis.call('PERSIST', conversation_key(r[7]))
+      redis.call('PERSIST', conversation_key(r[7]) .. ':messages')
       next_of_conversation(r[7], at_us)
       repaired = repaired + 1
     end

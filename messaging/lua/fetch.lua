@@ -16,6 +16,7 @@
 local worker, queue, room = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local LONGEST_WAIT_US = 10000000
 local FALLBACK_WAIT_MS = 1000
+local AT_ONCE = 1000
 
 if not redis.call('ZSCORE', ns .. ':__workers__', worker) then return {'unregistered'} end
 
@@ -27,55 +28,93 @@ local step, tolerance, most = tonumber(l[2]), tonumber(l[3]), tonumber(l[4])
 local tat = math.max(tonumber(l[5] or '0'), now)
 local held_up_by, throttled_until = '', nil
 
-local function may_start()
+-- How many more can start now, at most `wanted`; 0 says in held_up_by why.
+local function startable(wanted)
+  local most_now = wanted
   if l[1] == '1' then
-    held_up_by = 'paused'
-  elseif most and redis.call('HLEN', key .. ':deliveries') >= most then
-    held_up_by = 'full'
-  elseif step and tat + step - now > tolerance then
-    held_up_by, throttled_until = 'throttled', tat + step - tolerance
-  else
-    return true
+    held_up_by, most_now = 'paused', 0
+  elseif most then
+    most_now = math.min(most_now, math.max(0, most - redis.call('HLEN', key .. ':deliveries')))
+    if most_now == 0 then held_up_by = 'full' end
   end
-  return false
+  if most_now > 0 and step then
+    most_now = math.min(most_now, math.max(0, math.floor((tolerance + now - tat) / step)))
+    if most_now == 0 then held_up_by, throttled_until = 'throttled', tat + step - tolerance end
+  end
+  return most_now
+end
+
+-- Takes what is first in a list: as many ids as may start, or the one whose turn it is where the first is a ticket.
+local function take(source, most_now)
+  local ids = redis.call('LRANGE', source, 0, most_now - 1)
+  if ids[1] ~= TICKET then
+    for i = 2, #ids do
+      if ids[i] == TICKET then
+        for j = #ids, i, -1 do ids[j] = nil end
+        break
+      end
+    end
+    return ids
+  end
+  redis.call('LPOP', source)
+  local id
+  id, throttled_until = take_from_lanes(key, now)
+  if id then return {id}, true end
+  redis.call('LPUSH', key, TICKET)
+  held_up_by = throttled_until == math.huge and 'full' or 'throttled'
+  return {}
+end
+
+-- Hands over those that have a body, and answers how many.
+local function deliver(ids, answer)
+  local bodies = redis.call('HMGET', key .. '.msgs', unpack(ids))
+  local found, tokens = {}, {}
+  for i, id in ipairs(ids) do
+    if bodies[i] then found[#found + 1] = id end
+  end
+  if #found == 0 then return 0 end
+  local token = next_sequence(#found)
+  for i, id in ipairs(found) do
+    tokens[2 * i - 1], tokens[2 * i] = id, integer(token + i - 1)
+  end
+  redis.call('HSET', key .. ':deliveries', unpack(tokens))
+  redis.call('SADD', acks_key(worker, queue), unpack(found))
+  local crashes = redis.call('HMGET', key .. ':crashes', unpack(found))
+  local at = 0
+  for i, id in ipairs(ids) do
+    if bodies[i] then
+      at = at + 1
+      answer[#answer + 1] = id
+      answer[#answer + 1] = token + at - 1
+      answer[#answer + 1] = crashes[at] or ''
+      answer[#answer + 1] = bodies[i]
+    end
+  end
+  return #found
 end
 
 local answer = {'ok', integer(now), 0, '', 0}
 local taken = 0
-while taken < room and may_start() do
-  local source = landing
-  local id = redis.call('LINDEX', landing, 0)
-  if not id then
-    source = key
-    id = redis.call('LINDEX', key, 0)
-  end
-  if not id then break end
-  if id == TICKET then
-    redis.call('LPOP', source)
-    source = nil
-    id, throttled_until = take_from_lanes(key, now)
-    if not id then
-      redis.call('LPUSH', key, TICKET)
-      held_up_by = throttled_until == math.huge and 'full' or 'throttled'
-      break
+local source = landing
+while taken < room do
+  local most_now = startable(math.min(room - taken, AT_ONCE))
+  if most_now == 0 then break end
+  local ids, by_ticket = take(source, most_now)
+  if #ids > 0 then
+    local delivered = deliver(ids, answer)
+    taken = taken + delivered
+    if step then tat = tat + step * delivered end
+    if not by_ticket then
+      redis.call('LPOP', source, #ids) -- only now, so that it is never nowhere
+    elseif delivered == 0 then
+      free_place(queue, ids[1])
+      redis.call('HDEL', key .. ':lane_of', ids[1])
     end
+  elseif held_up_by ~= '' or source == key then
+    break
+  else
+    source = key -- nothing has landed
   end
-  local body = redis.call('HGET', key .. '.msgs', id)
-  if body then
-    local token = next_sequence()
-    redis.call('HSET', key .. ':deliveries', id, token)
-    redis.call('SADD', acks_key(worker, queue), id)
-    answer[#answer + 1] = id
-    answer[#answer + 1] = token
-    answer[#answer + 1] = redis.call('HGET', key .. ':crashes', id) or ''
-    answer[#answer + 1] = body
-    taken = taken + 1
-    if step then tat = tat + step end
-  elseif not source then
-    free_place(queue, id)
-    redis.call('HDEL', key .. ':lane_of', id)
-  end
-  if source then redis.call('LPOP', source) end -- only now, so that it is never nowhere
 end
 if step and taken > 0 then
   redis.call('HSET', key .. ':limits', 'tat_us', integer(tat))
@@ -88,7 +127,7 @@ return_landing(worker, queue)
 local waiting = redis.call('LLEN', key)
 answer[3] = waiting
 -- Somebody who took the last token now wants to know when to come back.
-if held_up_by == '' and waiting > 0 and taken > 0 then may_start() end
+if held_up_by == '' and waiting > 0 and taken > 0 then startable(1) end
 if held_up_by ~= '' and waiting > 0 then
   answer[4] = held_up_by
   if held_up_by == 'throttled' then

@@ -6,7 +6,7 @@
 -- include: queues
 -- include: ownership
 local worker, queue, id, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-if not owns(worker, queue, id, token) then return 0 end
+if not owns(queue, id, token) then return 0 end
 schedule(ARGV[5], ARGV[6], ARGV[7], now_us() / 1000 + ARGV[8])
 acknowledge(worker, queue, id)
 return 1

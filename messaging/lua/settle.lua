@@ -17,7 +17,7 @@ local at_us = now_us()
 local settled = 0
 for i = #ARGV - 1, 8, -2 do -- backwards, so that what goes back to the head keeps its order
   local id, token = ARGV[i], ARGV[i + 1]
-  if owns(worker, queue, id, token) then
+  if owns(queue, id, token) then
     if how == 'ack' then
       acknowledge(worker, queue, id)
     elseif how == 'give_back' then

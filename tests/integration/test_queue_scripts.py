@@ -140,7 +140,8 @@ def test_a_broken_delivery_is_postponed_and_counted_with_its_circumstances(simul
     worker = simulation.hire(WORK)
     for times in range(1, 3):
         [delivery] = fetch(simulation, worker)
-        assert settle(simulation, "break", delivery, detail=0) == 1
+        assert settle(simulation, "break", delivery, detail=10) == 1
+        simulation.let_time_pass(timedelta(milliseconds=10))
         simulation.beat(worker)
         [again] = fetch(simulation, worker)
         assert (again.crashes, again.last_crash.partition("|")[0]) == (times, worker)

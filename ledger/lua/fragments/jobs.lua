@@ -51,32 +51,43 @@ local function lane_of(job)
   return redis.call('HGET', job_key(job), 'lane') or nil
 end
 
-local function send_turn(job, turn, at_us)
+local function send_turn(job, turn, at_us, lane)
   local kwargs = '{"schema_version":' .. SCHEMA_VERSION .. ',"job_id":"' .. job .. '","turn":' .. turn .. '}'
-  local id = send(ORCHESTRATOR, 'take_turn', job .. '/' .. turn, kwargs, at_us, lane_of(job))
-  redis.call('HSET', job_key(job), 'turn', turn, 'phase', 'queued', 'turn_message', id, 'turn_attempt', 0)
-  redis.call('HDEL', job_key(job), 'turn_claim')
+  local id = send(ORCHESTRATOR, 'take_turn', job .. '/' .. turn, kwargs, at_us, lane or lane_of(job))
+  redis.call('HSET', job_key(job), 'state', 'running', 'turn', turn, 'phase', 'queued', 'turn_message', id, 'turn_attempt', 0,
+    'turn_claim', '')
 end
 
-local function send_call(job, turn, index, pool, at_us)
-  local kwargs = '{"schema_version":' .. SCHEMA_VERSION .. ',"job_id":"' .. job .. '","turn":' .. turn .. ',"index":' .. index .. '}'
-  local id = send(pool, 'perform_tool_call', job .. '/' .. turn .. '/' .. index, kwargs, at_us, lane_of(job))
-  redis.call('HSET', job_key(job) .. ':calls', call_prefix(turn, index) .. 'message', id)
+-- `calls` are tables with index and pool; each becomes a message.
+local function send_calls(job, turn, calls, at_us, lane)
+  if #calls == 0 then return end
+  local sequence = next_sequence(#calls)
+  local by_pool, pools, fields = {}, {}, {}
+  for i, call in ipairs(calls) do
+    local pool = by_pool[call.pool]
+    if not pool then
+      pool = {ids = {}, bodies = {}}
+      by_pool[call.pool] = pool
+      pools[#pools + 1] = call.pool
+    end
+    local id = job .. '/' .. turn .. '/' .. call.index .. '~' .. integer(sequence + i - 1)
+    local kwargs = '{"schema_version":' .. SCHEMA_VERSION .. ',"job_id":"' .. job .. '","turn":' .. turn .. ',"index":' .. call.index .. '}'
+    pool.ids[#pool.ids + 1] = id
+    pool.bodies[#pool.bodies + 1] = id
+    pool.bodies[#pool.bodies + 1] = compose(call.pool, 'perform_tool_call', id, kwargs, at_us)
+    fields[#fields + 1] = call_prefix(turn, call.index) .. 'message'
+    fields[#fields + 1] = id
+  end
+  in_parts('HSET', job_key(job) .. ':calls', fields)
+  for _, pool in ipairs(pools) do enqueue_new(pool, by_pool[pool].ids, by_pool[pool].bodies, lane) end
 end
 
 -- The job takes over its conversation: its messages are appended, its first turn is sent.
-local function start_job(job, at_us)
-  local conversation = redis.call('HGET', job_key(job), 'conversation')
+local function start_job(job, conversation, messages, at_us, lane)
   local key = conversation_key(conversation)
-  for _, message in ipairs(redis.call('LRANGE', job_key(job) .. ':messages', 0, -1)) do
-    redis.call('RPUSH', key .. ':messages', message)
-  end
-  redis.call('DEL', job_key(job) .. ':messages')
-  redis.call('PERSIST', key)
-  redis.call('PERSIST', key .. ':messages')
+  in_parts('RPUSH', key .. ':messages', messages)
   redis.call('HSET', key, 'running', job)
-  redis.call('HSET', job_key(job), 'state', 'running')
-  send_turn(job, 1, at_us)
+  send_turn(job, 1, at_us, lane)
 end
 
 -- The tool messages of a turn, in the order of its calls, whoever answered them and whenever; all of them or none. There
@@ -168,7 +179,7 @@ local function reply(queue, actor, purpose, kwargs, at_us, retention_ms)
   redis.call('PEXPIRE', queue_key(queue) .. '.msgs', retention_ms)
 end
 
--- The conversation goes on with the first waiting job that still lives, or rests.
+-- The conversation goes on with the first waiting job that still lives, or rests; resting, it expires.
 local function next_of_conversation(conversation, at_us)
   local key = conversation_key(conversation)
   redis.call('HSET', key, 'running', '')
@@ -177,7 +188,8 @@ local function next_of_conversation(conversation, at_us)
     if not job then break end
     if redis.call('HGET', job_key(job), 'state') == 'waiting' then
       record_event(job, 'job_started', at_us, '{}')
-      start_job(job, at_us)
+      start_job(job, conversation, redis.call('LRANGE', job_key(job) .. ':messages', 0, -1), at_us)
+      redis.call('DEL', job_key(job) .. ':messages')
       return
     end
   end
@@ -194,7 +206,7 @@ local function end_job(job, state, answer, failure, why, at_us)
     'reply_actor', 'idempotency', 'state', 'turn')
   if r[1] == 'calls' then
     answer_open_calls(job, why, at_us)
-  elseif r[1] == 'model' and r[2] then
+  elseif r[1] == 'model' and r[2] and r[2] ~= '' then
     local worker, message = string.match(r[2], '^[^|]*|([^|]*)|([^|]*)')
     redis.call('RPUSH', ns .. ':__control__.' .. worker, message)
     redis.call('EXPIRE', ns .. ':__control__.' .. worker, 60)

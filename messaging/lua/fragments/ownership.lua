@@ -3,12 +3,13 @@
 -- A step script tests `owns` before its first write and calls `acknowledge` as its last: Redis does not roll back, and a
 -- script that fails in the middle must leave the message owned, so that it is delivered again.
 
-local function owns(worker, queue, id, token)
+-- The token tells the delivery, and so the worker: no two deliveries ever have the same, and it goes before the ack set's
+-- entry does.
+local function owns(queue, id, token)
   return redis.call('HGET', queue_key(queue) .. ':deliveries', id) == token
-    and redis.call('SISMEMBER', acks_key(worker, queue), id) == 1
 end
 
--- The place in flight becomes free.
+-- The place in flight becomes free. Answers the message's lane, if it has one.
 local function free_place(queue, id)
   local key = queue_key(queue)
   local lane = redis.call('HGET', key .. ':lane_of', id)
@@ -25,20 +26,21 @@ local function free_place(queue, id)
     end
   end
   ring_parked(queue, 1)
+  return lane
 end
 
 -- The worker's ack set comes last: what is in it is found again when the worker reconciles or dies.
 local function forget_delivery(worker, queue, id)
-  if redis.call('HDEL', queue_key(queue) .. ':deliveries', id) == 1 then free_place(queue, id) end
+  local lane = redis.call('HDEL', queue_key(queue) .. ':deliveries', id) == 1 and free_place(queue, id)
   redis.call('SREM', acks_key(worker, queue), id)
+  return lane
 end
 
 local function acknowledge(worker, queue, id)
   local key = queue_key(queue)
   redis.call('HDEL', key .. '.msgs', id)
   redis.call('HDEL', key .. ':crashes', id)
-  forget_delivery(worker, queue, id)
-  redis.call('HDEL', key .. ':lane_of', id)
+  if forget_delivery(worker, queue, id) then redis.call('HDEL', key .. ':lane_of', id) end
 end
 
 -- Back to the head of its queue, where it came from; it is forgotten here only when it is there.

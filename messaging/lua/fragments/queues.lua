@@ -52,8 +52,17 @@ local function acks_key(worker, queue)
   return ns .. ':__acks__.' .. worker .. '.' .. queue
 end
 
-local function next_sequence()
-  return redis.call('INCR', ns .. ':__sequence__')
+-- The first of `many` numbers in a row.
+local function next_sequence(many)
+  return redis.call('INCRBY', ns .. ':__sequence__', many or 1) - (many or 1) + 1
+end
+
+-- A command with more arguments than Lua can unpack at once goes out in parts; pairs stay together.
+local MOST_ARGUMENTS = 4000
+local function in_parts(command, key, values)
+  for from = 1, #values, MOST_ARGUMENTS do
+    redis.call(command, key, unpack(values, from, math.min(from + MOST_ARGUMENTS - 1, #values)))
+  end
 end
 
 -- Quantum of virtual time that a message of weight 1 takes.
@@ -93,6 +102,20 @@ local function enqueue(queue, id, body, lane)
   end
   put_waiting(queue, id, 'RPUSH')
   redis.call('HSET', key .. '.msgs', id, body)
+end
+
+-- New messages, so none has a lane yet: ids, and ids with their bodies in turn; all in one `lane`, or nil.
+local function enqueue_new(queue, ids, bodies, lane)
+  local key = queue_key(queue)
+  if lane and redis.call('HGET', key .. ':limits', 'fair') == '1' then
+    for _, id in ipairs(ids) do
+      redis.call('HSET', key .. ':lane_of', id, lane)
+      put_waiting(queue, id, 'RPUSH')
+    end
+  else
+    in_parts('RPUSH', key, ids)
+  end
+  in_parts('HSET', key .. '.msgs', bodies)
 end
 
 -- Rings workers that wait in `parked`, at most so many.
@@ -136,7 +159,7 @@ end
 -- Enqueues a message with an id that is fresh, yet tells what it is for: `<purpose>~<number>`. Answers the id.
 local function send(queue, actor, purpose, kwargs, at_us, lane)
   local id = purpose .. '~' .. next_sequence()
-  enqueue(queue, id, compose(queue, actor, id, kwargs, at_us), lane)
+  enqueue_new(queue, {id}, {id, compose(queue, actor, id, kwargs, at_us)}, lane)
   return id
 end
 
