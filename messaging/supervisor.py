@@ -54,6 +54,8 @@ class _Child:
     started_at: float = 0.0
     start_at: float = 0.0
     deaths: int = 0
+    retire_by: float | None = None
+    """When it is killed, if it has been asked to end for good."""
 
 
 class Supervisor:
@@ -79,8 +81,13 @@ class Supervisor:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The process ids of the living children, by name."""
+        """The process ids of the living children, by name; those that are retiring too."""
         return {child.spec.name: child.process.pid for child in self._children if child.process is not None}
+
+    @property
+    def kept(self) -> list[str]:
+        """The names of the children that are kept running, in the order in which they were started."""
+        return [child.spec.name for child in self._children if child.retire_by is None]
 
     def start(self, specs: Sequence[ChildSpec]) -> None:
         """Starts processes, besides those that run already."""
@@ -88,6 +95,13 @@ class Supervisor:
             child = _Child(spec)
             self._children.append(child)
             self._spawn(child)
+
+    def retire(self, name: str) -> None:
+        """Asks a child to finish what it has in flight and to end for good; `look` sees to it."""
+        for child in [child for child in self._children if child.spec.name == name and child.retire_by is None]:
+            child.retire_by = time.monotonic() + (self._stop_timeout + _KILL_MARGIN).total_seconds()
+            if child.process is not None:
+                child.process.terminate()
 
     def run(self) -> None:
         """Watches over the children until SIGTERM or SIGINT, then stops them."""
@@ -108,11 +122,13 @@ class Supervisor:
             self._vouch_at = now + _VOUCH_INTERVAL_S
             self._vouch()
         for child in self._children:
-            if child.process is None:
-                if now >= child.start_at:
-                    self._spawn(child)
-            elif (status := child.process.poll()) is not None:
+            if child.process is not None and (status := child.process.poll()) is not None:
                 self._bury(child, status)
+            elif child.retire_by is not None:
+                self._hurry(child, now)
+            elif child.process is None and now >= child.start_at:
+                self._spawn(child)
+        self._children = [child for child in self._children if child.process is not None or child.retire_by is None]
 
     def stop(self) -> None:
         """Asks all children to finish, and kills those that do not within their time."""
@@ -145,12 +161,23 @@ class Supervisor:
         assert child.process is not None
         pid, lived_s = child.process.pid, time.monotonic() - child.started_at
         child.process = None
+        if child.retire_by is not None:
+            if status != 0:
+                self._give_back(pid)
+            return
         child.deaths = 1 if lived_s > _SETTLED_AFTER_S else child.deaths + 1
         pause_s = min(_FIRST_PAUSE_S * 2 ** (child.deaths - 1), _LONGEST_PAUSE_S)
         child.start_at = time.monotonic() + pause_s
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         _log.error("a process died and is started again", name=child.spec.name, pid=pid, how=how, in_s=pause_s)
         self._give_back(pid)
+
+    def _hurry(self, child: _Child, now: float) -> None:
+        """Kills a child that was asked to end and has not done so in its time."""
+        assert child.retire_by is not None
+        if child.process is not None and now >= child.retire_by:
+            _log.error("killed a process that did not stop", name=child.spec.name, pid=child.process.pid)
+            child.process.kill()
 
     def _vouch(self) -> None:
         """Says for the children that they live, and kills those that hang."""

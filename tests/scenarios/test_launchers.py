@@ -221,6 +221,29 @@ async def test_the_supervisor_restarts_a_killed_orchestrator_whose_turns_go_on_a
     await deployment.keeps_its_promises()
 
 
+async def test_a_retired_process_finishes_its_call_and_is_not_started_again(deployment: Deployment) -> None:
+    async with _supervised(deployment, "alpha", heartbeat_timeout=60) as supervised:
+        model = deployment.endpoint.script(ask(call("unsafe_nap", seconds=0.5)), say("slept"))
+        job = await deployment.submit(model=model)
+        await deployment.noted("begin", job)
+        supervised.supervisor.retire("alpha")
+        assert (await deployment.result(job)).answer == "slept"
+        assert await deployment.outcomes(job) == [("succeeded", "slept 0.5")]
+        await wait_until(lambda: "alpha" not in supervised.supervisor.pids, "its end")
+        assert supervised.supervisor.kept == ["orchestrator"]
+
+
+async def test_a_retired_process_that_does_not_end_in_its_time_is_killed(deployment: Deployment) -> None:
+    runner = BlockingRunner(deployment.redis, namespace=deployment.prefix)
+    supervisor = Supervisor(runner, stop_timeout=timedelta(seconds=-4.9))  # the margin is added
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: None); print(flush=True); time.sleep(60)"
+    supervisor.start([ChildSpec("stubborn", [sys.executable, "-c", stubborn])])
+    looking = asyncio.create_task(_look(supervisor))
+    supervisor.retire("stubborn")
+    await wait_until(lambda: not supervisor.pids, "its end")
+    looking.cancel()
+
+
 async def test_the_supervisor_vouches_for_a_tool_that_holds_the_interpreter(deployment: Deployment) -> None:
     async with _supervised(deployment, "alpha", heartbeat_timeout=1) as supervised:
         workers, pids = _living(deployment), dict(supervised.supervisor.pids)

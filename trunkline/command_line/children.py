@@ -12,7 +12,15 @@ from typing import Final, NoReturn
 from messaging.supervisor import ChildSpec
 from trunkline.command_line.failures import BadInput
 
-__all__ = ["become", "orchestrator_children", "orchestrator_environment", "worker_children", "worker_environment"]
+__all__ = [
+    "become",
+    "orchestrator_children",
+    "orchestrator_environment",
+    "worker_child",
+    "worker_children",
+    "worker_environment",
+    "worker_name",
+]
 
 _ORCHESTRATOR: Final = (sys.executable, "-P", "-m", "orchestrator")
 _WORKER: Final = (sys.executable, "-P", "-m", "workers")
@@ -45,8 +53,17 @@ def orchestrator_children(number: int, environment: Mapping[str, str]) -> list[C
 
 def worker_children(number: int, environment: Mapping[str, str]) -> list[ChildSpec]:
     """Several processes of one pool."""
-    pool = environment["TRUNKLINE_POOL"]
-    return [ChildSpec(f"{pool} {n}", _WORKER, environment) for n in range(1, number + 1)]
+    return [worker_child(n, environment) for n in range(1, number + 1)]
+
+
+def worker_child(number: int, environment: Mapping[str, str]) -> ChildSpec:
+    """The process of a pool that has this number."""
+    return ChildSpec(worker_name(environment["TRUNKLINE_POOL"], number), _WORKER, environment)
+
+
+def worker_name(pool: str, number: int) -> str:
+    """What the process of a pool with this number is called."""
+    return f"{pool} {number}"
 
 
 def become(child: ChildSpec) -> NoReturn:

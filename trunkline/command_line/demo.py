@@ -31,7 +31,7 @@ _CONVERSATION: Final = (
     "would be on a $550,000 house with 20% down at 6.5% over 30 years.",
     "Schedule a viewing of the first one tomorrow at 3pm for Ana Diaz, ana@example.com",
 )
-_POOLS: Final = {"property": 1, "finance": 1, "notify": 1}
+_POOLS: Final = ("property", "finance", "notify")
 _NAMESPACE: Final = "trunkline-demo"
 #: On a Redis of yours, what the demo wrote is gone after this time.
 _RETENTION: Final = timedelta(hours=1)
@@ -89,6 +89,7 @@ def _folder() -> Iterator[Path]:
 def _wanted(folder: Path) -> "Wanted":
     from ledger.settings import LedgerSettings
     from messaging.logging import configure_logging
+    from messaging.pool_size import Bounds
     from messaging.settings import load_settings
     from trunkline.command_line.wanted import deployment_wanted
 
@@ -104,7 +105,8 @@ def _wanted(folder: Path) -> "Wanted":
         "TRUNKLINE_NOTIFY_DATABASE_URL": f"sqlite://{folder / 'outbox.sqlite3'}",
         "TRUNKLINE_PROPERTY_DATABASE_URL": f"sqlite://{folder / 'properties.sqlite3'}",
     }
-    return deployment_wanted(settings, pools=_POOLS, tools=(), environment=environment)
+    pools = dict.fromkeys(_POOLS, Bounds(1, 1))
+    return deployment_wanted(settings, pools=pools, tools=(), environment=environment)
 
 
 def _introduce(deployment: "Deployment", output: Output) -> None:

@@ -20,7 +20,9 @@ from ledger.catalogue import read_catalogue
 from messaging.command_runner import BlockingRunner
 from messaging.connections import blocking_client
 from messaging.embedded_redis import EmbeddedRedis
+from messaging.pool_size import ScalingPolicy
 from messaging.supervisor import Supervisor
+from trunkline.command_line.autoscaler import Autoscaler, ScaledPool
 from trunkline.command_line.children import orchestrator_children, worker_children, worker_environment
 from trunkline.command_line.connection import Workers, require_fit_redis
 from trunkline.command_line.failures import DeploymentFailed
@@ -61,6 +63,7 @@ class Deployment:
         """The orchestrators and workers, as they were when all came to life."""
         self._output = output
         self._supervisor: Supervisor | None = None
+        self._autoscaler: Autoscaler | None = None
         self._resources = ExitStack()
         self._began = 0
         self._starts: dict[str, set[int]] = {}
@@ -97,18 +100,31 @@ class Deployment:
         self._began = int(time.time())
         self._start_processes(self._supervisor)
         self.processes = self._wait_until_alive()
+        if self.wanted.scaling is not None:
+            self._autoscaler = self._scale_pools(self._supervisor, self.wanted.scaling)
 
     def _start_processes(self, supervisor: Supervisor) -> None:
         assert self.settings.redis_url is not None
         environment = {**self.wanted.environment, "TRUNKLINE_REDIS_URL": self.settings.redis_url.get_secret_value()}
         model = self.model.environment if self.model is not None else {}
         supervisor.start(orchestrator_children(self.wanted.orchestrators, {**environment, **model}))
-        for pool, number in self.wanted.pools.items():
-            of_pool = worker_environment(pool=pool, tools=self.wanted.tool_modules)
-            supervisor.start(worker_children(number, {**environment, **of_pool}))
+        self._of_workers = {pool: {**environment, **self._worker_environment(pool)} for pool in self.wanted.pools}
+        for pool, bounds in self.wanted.pools.items():
+            supervisor.start(worker_children(bounds.fewest, self._of_workers[pool]))
+
+    def _worker_environment(self, pool: str) -> dict[str, str]:
+        environment = worker_environment(pool=pool, tools=self.wanted.tool_modules)
+        if self.wanted.scaling is not None:
+            environment["TRUNKLINE_STOP_TIMEOUT"] = str(self.wanted.stop_timeout.total_seconds())
+        return environment
+
+    def _scale_pools(self, supervisor: Supervisor, policy: ScalingPolicy) -> Autoscaler:
+        pools = self.wanted.pools.items()
+        scaled = [ScaledPool(pool, bounds, policy, self._of_workers[pool]) for pool, bounds in pools]
+        return Autoscaler(self._runner, supervisor, scaled)
 
     def look(self) -> None:
-        """Starts again what has died. Call it often."""
+        """Starts again what has died, and scales what shall be scaled. Call it often."""
         if self.redis is not None and not self.redis.alive:
             _log.error("the embedded Redis died and is started again on its data")
             self.redis.start()
@@ -116,6 +132,8 @@ class Deployment:
             self.model.look()
         assert self._supervisor is not None
         self._supervisor.look()
+        if self._autoscaler is not None:
+            self._autoscaler.look()
 
     def stop(self) -> None:
         """Stops everything; work in flight may finish within its time. A second signal meanwhile ends it at once."""
@@ -130,7 +148,8 @@ class Deployment:
 
     def _wait_until_alive(self) -> list[WorkerProcess]:
         give_up_at = time.monotonic() + _START_PATIENCE_S
-        expected = Counter({ORCHESTRATOR: self.wanted.orchestrators, **self.wanted.pools})
+        of_pools = {pool: bounds.fewest for pool, bounds in self.wanted.pools.items()}
+        expected = Counter({ORCHESTRATOR: self.wanted.orchestrators, **of_pools})
         with Workers(self.settings) as workers:
             while True:
                 self.look()

@@ -29,7 +29,8 @@ def overview_table(deployment: Deployment, output: Output) -> Table:
     table.add_row(ORCHESTRATOR, "takes jobs in and calls the model", _processes(deployment, ORCHESTRATOR))
     for pool in sorted(deployment.wanted.pools):
         names = ", ".join(reference.partition("@")[0] for reference in deployment.wanted.tools[pool])
-        table.add_row(f"pool {pool}", Text(names), _processes(deployment, pool))
+        scaled = f", scaled {deployment.wanted.pools[pool]}" if deployment.wanted.scaling is not None else ""
+        table.add_row(f"pool {pool}", Text(names), f"{_processes(deployment, pool)}{scaled}")
     return table
 
 
@@ -45,6 +46,9 @@ def overview_json(deployment: Deployment) -> dict[str, Any]:
             "pid": model.pid if model else None,
         },
         "processes": [{"pid": process.pid, "queues": list(process.queues)} for process in deployment.processes],
+        "pools": {
+            pool: {"fewest": bounds.fewest, "most": bounds.most} for pool, bounds in deployment.wanted.pools.items()
+        },
         "tools": {pool: list(references) for pool, references in deployment.wanted.tools.items()},
     }
 

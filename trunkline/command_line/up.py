@@ -1,5 +1,6 @@
 """`trunkline up`: everything on one machine, until it is stopped."""
 
+import re
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final
@@ -10,18 +11,30 @@ from trunkline.command_line.failures import BadInput
 from trunkline.command_line.output import JsonOption, Output
 
 if TYPE_CHECKING:
+    from messaging.pool_size import Bounds
     from trunkline.command_line.deployment import Deployment
 
 __all__ = ["up"]
 
 _LOOK_INTERVAL_S: Final = 0.05
+_POOL: Final = re.compile(r"(?P<name>[^=]+)(=((?P<fewest>[0-9]{1,3})-)?(?P<most>[0-9]{1,3}))?")
+_MOST_AT_ALL: Final = 256
 
 
 def up(
     pool: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME[=N]", help="Run this pool, in N processes; without it, one process of every pool."),
+        typer.Option(
+            metavar="NAME[=N]",
+            help="Run this pool, in N processes (with --autoscale: 1 to N, or MIN-MAX); without it, every pool.",
+        ),
     ] = None,
+    autoscale: Annotated[
+        bool, typer.Option("--autoscale", help="Let each pool have as many processes as its queue needs.")
+    ] = False,
+    scale_down_after: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long a pool must need fewer processes before it gets fewer.")
+    ] = "30s",
     orchestrators: Annotated[int, typer.Option(min=1, max=256, help="How many orchestrator processes.")] = 1,
     tools: Annotated[
         list[str] | None,
@@ -41,11 +54,12 @@ def up(
 
     Redis is not started if TRUNKLINE_REDIS_URL is set.
     """
-    pools = _numbers(pool) if pool else None
+    pools = _bounds(pool, autoscale=autoscale) if pool else None
     from ledger.settings import LedgerSettings
     from messaging.logging import configure_logging
     from messaging.settings import load_settings
     from trunkline.command_line.deployment import Deployment, stopping_signals
+    from trunkline.command_line.moments import read_duration
     from trunkline.command_line.wanted import deployment_wanted
 
     output = Output(as_json=as_json)
@@ -54,6 +68,7 @@ def up(
     wanted = deployment_wanted(
         settings,
         pools=pools,
+        scale_down_after=read_duration(scale_down_after, option="--scale-down-after") if autoscale else None,
         orchestrators=orchestrators,
         tools=tools or None,
         stand_in_model=offline_model,
@@ -72,14 +87,22 @@ def up(
             output.note("Stopped.")
 
 
-def _numbers(pools: Sequence[str]) -> dict[str, int]:
-    numbers: dict[str, int] = {}
+def _bounds(pools: Sequence[str], *, autoscale: bool) -> "dict[str, Bounds]":
+    from messaging.pool_size import DEFAULT_MOST, Bounds
+
+    bounds: dict[str, Bounds] = {}
     for text in pools:
-        name, separator, number = text.partition("=")
-        if not name or (separator and not (number.isdecimal() and 1 <= int(number) <= 256)):
-            raise BadInput("usage", f"--pool: use NAME or NAME=N with N from 1 to 256, got {text!r}")
-        numbers[name] = int(number or 1)
-    return numbers
+        match = _POOL.fullmatch(text)
+        if match is None or (match["fewest"] and not autoscale):
+            ways = "NAME, NAME=N or, with --autoscale, NAME=MIN-MAX"
+            raise BadInput("usage", f"--pool: use {ways}, got {text!r}")
+        most = int(match["most"] or (DEFAULT_MOST if autoscale else 1))
+        fewest = int(match["fewest"] or (1 if autoscale else most))
+        if not 1 <= fewest <= most <= _MOST_AT_ALL:
+            numbers = f"numbers from 1 to {_MOST_AT_ALL}, the smaller one first"
+            raise BadInput("usage", f"--pool: use {numbers}, got {text!r}")
+        bounds[match["name"]] = Bounds(fewest, most)
+    return bounds
 
 
 def _tell(deployment: "Deployment", output: Output) -> None:
