@@ -60,7 +60,10 @@ def test_what_cannot_start_says_why_in_a_paragraph(cli: CommandLine) -> None:
     expected: list[tuple[list[str], dict[str, str], int, str]] = [
         (["up", "--tools", "./broken.py"], {}, 2, "broken.py:1"),
         (["up"], {"TRUNKLINE_TURNS_AT_ONCE": "many"}, 2, "TRUNKLINE_TURNS_AT_ONCE"),
-        (["up", "--pool", "finance=0"], {}, 2, "--pool"),
+        (["up", "--pool", "finance=0"], {}, 2, "--pool: use numbers from 1 to 256"),
+        (["up", "--pool", "finance=1-4"], {}, 2, "with --autoscale"),
+        (["up", "--pool", "finance=4-1", "--autoscale"], {}, 2, "the smaller one first"),
+        (["up", "--autoscale", "--scale-down-after", "soon"], {}, 2, "--scale-down-after"),
         (["up", "--pool", "gardens"], {}, 2, "No tool of the pool 'gardens' was found"),
         (["worker", "--pool", "gardens"], {}, 2, "No tool of the pool 'gardens' was found"),
         (["worker", "--pool", "finance"], dead, 3, "redis://127.0.0.1:1"),

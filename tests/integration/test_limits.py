@@ -26,6 +26,7 @@ from messaging.limits import (
 )
 from messaging.limits_file import read_limits_file
 from messaging.queue_commands import Fetched
+from messaging.queue_states import read_queue_states
 
 NAMESPACE = "{trunkline}"
 
@@ -332,6 +333,28 @@ def test_a_file_sets_the_limits_that_queues_begin_with_and_no_later_ones(queues:
     for command in read_limits_file(file):
         queues.run(command)
     assert queues.run(read_queue_limits(NAMESPACE, "q")) == QueueLimits()
+
+
+def test_what_tenants_limits_hold_up_is_not_runnable(queues: Queues) -> None:
+    queues.run(set_queue_limits("q", QueueLimits(fair=True)))
+    queues.run(set_tenant_limits("q", "acme", TenantLimits(max_in_flight=2)))
+    queues.run(set_tenant_limits("q", "slow", TenantLimits(rate=Rate(1 / 3600), burst=3)))
+    worker = queues.worker("w")
+    for lane, number in (("i:acme", 4), ("b:acme", 4), ("i:slow", 9), ("b:free", 5)):
+        queues.put(number, lane=lane)
+
+    def standing() -> tuple[int, int]:
+        [state] = queues.run(read_queue_states())
+        return state.waiting, state.runnable
+
+    assert standing() == (22, 2 + 3 + 5)
+    first = queues.fetch(worker, room=9).deliveries
+    assert standing() == (13, 1)  # what is fetched at first leaves one of the free tenant's
+    queues.fetch(worker, room=9)
+    assert standing() == (12, 0)
+    assert queues.fetch(worker).held_up_by == "throttled"
+    queues.done([delivery for delivery in first if "acme" in delivery.id])
+    assert standing() == (12, 2)
 
 
 @pytest.mark.parametrize(

@@ -233,13 +233,23 @@ async def test_a_retired_process_finishes_its_call_and_is_not_started_again(depl
         assert supervised.supervisor.kept == ["orchestrator"]
 
 
-async def test_a_retired_process_that_does_not_end_in_its_time_is_killed(deployment: Deployment) -> None:
+async def test_a_retired_process_that_does_not_end_in_its_time_is_killed(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     runner = BlockingRunner(deployment.redis, namespace=deployment.prefix)
-    supervisor = Supervisor(runner, stop_timeout=timedelta(seconds=-4.9))  # the margin is added
-    stubborn = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: None); print(flush=True); time.sleep(60)"
-    supervisor.start([ChildSpec("stubborn", [sys.executable, "-c", stubborn])])
+    supervisor = Supervisor(runner, stop_timeout=timedelta(seconds=-4.9))  # five more are added
+    asked, deaf = tmp_path / "asked", tmp_path / "deaf"
+    program = (
+        "import pathlib, signal, time\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: pathlib.Path({str(asked)!r}).touch())\n"
+        f"pathlib.Path({str(deaf)!r}).touch()\n"
+        "while True: time.sleep(60)"
+    )
+    supervisor.start([ChildSpec("deaf", [sys.executable, "-c", program])])
+    await wait_until(deaf.exists, "its start")
+    supervisor.retire("deaf")
+    await wait_until(asked.exists, "its being asked")
     looking = asyncio.create_task(_look(supervisor))
-    supervisor.retire("stubborn")
     await wait_until(lambda: not supervisor.pids, "its end")
     looking.cancel()
 
