@@ -8,7 +8,8 @@ The order in which a job flows through these files, each a set of commands with 
 4. `job_end`: what ends a job from outside its turns;
 5. `reading`: results, lists, events, conversations;
 6. `catalogue`: which tools living pools have;
-7. `sweeping`: what no message will wake any more.
+7. `sweeping`: what no message will wake any more;
+8. `feed` and `job_record`: what has ended and all that is known of it, for traces and metrics.
 
 The ledger is the only truth: whatever a message says is checked against it. Nothing here decides what a job does next.
 """

@@ -60,7 +60,7 @@ def read_events(
         if not answer:
             return []
         streams = answer.values() if isinstance(answer, Mapping) else [entries for _, entries in answer]
-        return [_event(id, fields) for entries in streams for id, fields in _entries(entries)]
+        return [decode_event(id, fields) for entries in streams for id, fields in _entries(entries)]
 
     return Command(None, words, decode)
 
@@ -109,7 +109,8 @@ def _entries(entries: Any) -> list[tuple[Any, Any]]:
     return list(entries)
 
 
-def _event(id: bytes, fields: Any) -> JobEvent:
+def decode_event(id: bytes, fields: Any) -> JobEvent:
+    """An event of an entry of a job's stream."""
     values = pairs(fields)
     data = json.loads(values["data"])
     return job_event.validate_python({"id": text(id), "type": values["type"], "at_us": int(values["at"]), **data})

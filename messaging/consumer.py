@@ -94,7 +94,9 @@ def refuse_crashed(delivery: Delivery) -> None:
         TooManyCrashes: It shall not be run again.
     """
     if delivery.crashes > queue_commands.MAX_CRASHES:
-        raise TooManyCrashes(f"{delivery.crashes} deliveries of it died or broke, the last one: {delivery.last_crash}")
+        raise TooManyCrashes(
+            f"{delivery.crashes} deliveries of it died or broke, the last one with {delivery.lost[-1].worker}"
+        )
 
 
 class DeliveredMessage(MessageProxy):

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from messaging.command import Word
-from schemas.events import Delivered
+from schemas.events import Delivered, LostDelivery
 
 
 @dataclass(slots=True)
@@ -24,14 +24,16 @@ class Delivery:
     body: bytes
     crashes: int
     """Earlier deliveries that ended with their worker."""
-    last_crash: str
-    """The circumstances of the last of them, `worker|lost_us`, or empty."""
+    lost: tuple[LostDelivery, ...]
+    """The circumstances of the last few of them, in order."""
     fetched_us: int
     """When it was fetched, by Redis's clock."""
     enqueued_us: int = 0
     """When it was enqueued, as its body says; 0 until that has been read."""
     message_id: str = ""
     """What its producer calls the message; the same at every attempt."""
+    throttled: tuple[int, int] | None = None
+    """From when to when the queue's rate held it up if it was there, by Redis's clock."""
     settled: bool = False
     """True once a script has ended this worker's ownership: nothing is left to acknowledge."""
     cancelled: bool = False
@@ -50,8 +52,17 @@ class Delivery:
             enqueued_us=self.enqueued_us,
             fetched_us=self.fetched_us,
             crashes=self.crashes,
-            last_crash=self.last_crash,
+            lost=self.lost,
+            throttled_us=self.throttled_us,
         )
+
+    @property
+    def throttled_us(self) -> int:
+        """How long the queue's rate held it up, while it was there."""
+        if self.throttled is None:
+            return 0
+        since_us, until_us = self.throttled
+        return max(0, until_us - max(since_us, self.enqueued_us))
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
         """Calls `callback` when the message's work is cancelled, on any thread; at once if it already is."""

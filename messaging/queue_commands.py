@@ -10,6 +10,7 @@ from messaging.command import Command, Word, text, whole
 from messaging.delivery import Delivery
 from messaging.redaction import redact
 from messaging.script import load_script
+from schemas.events import LostDelivery
 
 #: Deliveries that end with their worker before the message is not run again.
 MAX_CRASHES = 3
@@ -71,8 +72,12 @@ def fetch(worker: str, queue: str, room: int) -> Command[Fetched]:
             return Fetched(registered=False, deliveries=(), waiting=0)
         fetched_us = int(answer[1])
         deliveries = [
-            _delivery(worker, queue, fetched_us, *answer[index : index + 4]) for index in range(5, len(answer), 4)
+            _delivery(worker, queue, fetched_us, *answer[index : index + 4]) for index in range(6, len(answer), 4)
         ]
+        if answer[5]:
+            since_us, allowed_us, step_us = (int(part) for part in answer[5].split(b"|"))
+            for place, delivery in enumerate(deliveries):
+                delivery.throttled = (since_us, min(fetched_us, allowed_us + place * step_us))
         return Fetched(
             registered=True,
             deliveries=deliveries,
@@ -84,18 +89,24 @@ def fetch(worker: str, queue: str, room: int) -> Command[Fetched]:
     return Command(load_script("messaging", "fetch"), (worker, queue, room), decode)
 
 
-def _delivery(worker: str, queue: str, fetched_us: int, id: bytes, token: int, crashes: bytes, body: bytes) -> Delivery:
-    count, _, last_crash = crashes.decode().partition("|")
+def _delivery(
+    worker: str, queue: str, fetched_us: int, id: bytes, token: bytes, crashes: bytes, body: bytes
+) -> Delivery:
+    count, *lost = crashes.decode().split("|")
     return Delivery(
         worker=worker,
         queue=queue,
         id=id.decode(),
-        token=str(token),
+        token=token.decode(),
         body=body,
         crashes=int(count or 0),
-        last_crash=last_crash,
+        lost=tuple(_lost(*one.split(",")) for one in lost),
         fetched_us=fetched_us,
     )
+
+
+def _lost(worker: str, fetched_us: str, lost_us: str) -> LostDelivery:
+    return LostDelivery(worker=worker, fetched_us=int(fetched_us), lost_us=int(lost_us))
 
 
 def enqueue(messages: Iterable[tuple[str, str, bytes, int | None]], *, lane: str | None = None) -> Command[int]:

@@ -20,6 +20,15 @@ class Event(WireModel):
     at_us: int
 
 
+class LostDelivery(WireModel):
+    """A delivery that died with its worker, or broke the code around its actor."""
+
+    worker: str
+    fetched_us: int
+    lost_us: int
+    """When that was noticed."""
+
+
 class Delivered(WireModel):
     """How a message reached the worker that began to work on it."""
 
@@ -29,7 +38,10 @@ class Delivered(WireModel):
     fetched_us: int
     crashes: int = 0
     """Earlier deliveries that died with their worker."""
-    last_crash: str = ""
+    lost: tuple[LostDelivery, ...] = ()
+    """The last few of them, in order."""
+    throttled_us: int = 0
+    """How long the rate of its queue held it up."""
 
 
 class JobAccepted(Event):
@@ -135,12 +147,16 @@ class CallEnded(Event):
     cached: bool = False
     bytes: int | None = None
     """The size of the result."""
+    delivery: Delivered | None = None
+    """The delivery that found that nobody may begin the call again."""
 
 
 class JobEnded(Event):
     type: Literal["job_ended"] = "job_ended"
     state: TerminalState
     error: JobError | None = None
+    delivery: Delivered | None = None
+    """The delivery that found that nobody may take the turn again."""
 
 
 JobEvent = Annotated[

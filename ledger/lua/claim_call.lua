@@ -45,7 +45,7 @@ if claimed and not mine then
       return {'postponed', math.ceil(wait_ms)}
     end
     local outcome, content = outcome_without_result(true, 'unsafe', '', 'The worker that ran the tool was lost.')
-    answer_call(job, turn, index, outcome, cjson.encode(content), call_ended_data(turn, index, outcome), at_us)
+    answer_call(job, turn, index, outcome, cjson.encode(content), call_ended_data(turn, index, outcome, ARGV[10]), at_us)
     acknowledge(worker, queue, id)
     return {'answered', outcome}
   end
@@ -54,7 +54,7 @@ end
 if tonumber(ARGV[8]) >= tonumber(ARGV[9]) then
   local outcome, content = outcome_without_result(claimed, c[3], 'failed',
     'The process that runs this tool died ' .. ARGV[8] .. ' times with this call.')
-  answer_call(job, turn, index, outcome, cjson.encode(content), call_ended_data(turn, index, outcome), at_us)
+  answer_call(job, turn, index, outcome, cjson.encode(content), call_ended_data(turn, index, outcome, ARGV[10]), at_us)
   bury(worker, queue, id, '{"reason":"crashed","error":"' .. ARGV[8] .. ' deliveries died"}', at_us, tonumber(ARGV[12]))
   return {'answered', outcome}
 end

@@ -38,7 +38,7 @@ end
 if tonumber(ARGV[7]) >= tonumber(ARGV[8]) then
   local failure = '{"code":"crashed","message":"the orchestrator process died ' .. ARGV[7]
     .. ' times while it took turn ' .. turn .. ' of this job; look at its logs and at the dead letters"}'
-  end_job(job, 'failed', '', failure, 'The job failed.', at_us)
+  end_job(job, 'failed', '', failure, 'The job failed.', at_us, ARGV[9])
   bury(worker, queue, id, '{"reason":"crashed","error":"' .. ARGV[7] .. ' deliveries died"}', at_us, tonumber(ARGV[10]))
   return {'crashed'}
 end

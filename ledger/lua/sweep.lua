@@ -19,7 +19,7 @@ end
 local function repair_gather(job, turn, conversation)
   local last = redis.call('LINDEX', conversation_key(conversation) .. ':messages', -1) or ''
   if string.sub(last, 1, 14) ~= '{"role":"tool"' then append_tool_messages(job, turn) end
-  announce(job, 'turn', turn)
+  announce(job, 'turn', turn, redis.call('HGET', job_key(job), 'accepted_us'))
   send_turn(job, turn + 1, at_us)
 end
 

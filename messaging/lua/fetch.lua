@@ -4,7 +4,10 @@
 --
 -- ARGV: worker, queue, room (how many it has a slot for)
 -- Answer: {'unregistered'} if this worker is not among the living (it must register under a new id first), else
---         {'ok', now_us, waiting (how many are left), held_up_by, wait_ms, then for each message: id, token, crashes, body}
+--         {'ok', now_us, waiting (how many are left), held_up_by, wait_ms, throttled, then for each message: id, token,
+--          crashes, body}
+--   throttled is '' or 'since_us|allowed_us|step_us': since when the rate has held messages up, when it allowed the first of
+--   these, and how far apart it allows the next ones
 --   held_up_by is '' or why what is left cannot start now: 'paused', 'full' (no place), 'throttled' (by the rate, or all
 --   tenants by theirs); then this worker is to wait for its bell, at most wait_ms. A rate gives each waiting worker a time
 --   of its own, one token apart, so that they do not all come for one token.
@@ -23,7 +26,8 @@ if not redis.call('ZSCORE', ns .. ':__workers__', worker) then return {'unregist
 local key = queue_key(queue)
 local landing = ns .. ':__landing__.' .. worker .. '.' .. queue
 local now = now_us()
-local l = redis.call('HMGET', key .. ':limits', 'paused', 'step_us', 'tolerance_us', 'max_in_flight', 'tat_us')
+local l = redis.call('HMGET', key .. ':limits', 'paused', 'step_us', 'tolerance_us', 'max_in_flight', 'tat_us',
+  'throttled_us')
 local step, tolerance, most = tonumber(l[2]), tonumber(l[3]), tonumber(l[4])
 local tat = math.max(tonumber(l[5] or '0'), now)
 local held_up_by, throttled_until = '', nil
@@ -73,9 +77,9 @@ local function deliver(ids, answer)
     if bodies[i] then found[#found + 1] = id end
   end
   if #found == 0 then return 0 end
-  local token = next_sequence(#found)
+  local first = next_sequence(#found)
   for i, id in ipairs(found) do
-    tokens[2 * i - 1], tokens[2 * i] = id, integer(token + i - 1)
+    tokens[2 * i - 1], tokens[2 * i] = id, integer(first + i - 1) .. '@' .. integer(now)
   end
   redis.call('HSET', key .. ':deliveries', unpack(tokens))
   redis.call('SADD', acks_key(worker, queue), unpack(found))
@@ -85,7 +89,7 @@ local function deliver(ids, answer)
     if bodies[i] then
       at = at + 1
       answer[#answer + 1] = id
-      answer[#answer + 1] = token + at - 1
+      answer[#answer + 1] = tokens[2 * at]
       answer[#answer + 1] = crashes[at] or ''
       answer[#answer + 1] = bodies[i]
     end
@@ -93,7 +97,8 @@ local function deliver(ids, answer)
   return #found
 end
 
-local answer = {'ok', integer(now), 0, '', 0}
+local answer = {'ok', integer(now), 0, '', 0, ''}
+if step and l[6] then answer[6] = l[6] .. '|' .. integer(tonumber(l[5]) + step - tolerance) .. '|' .. integer(step) end
 local taken = 0
 local source = landing
 while taken < room do
@@ -146,5 +151,10 @@ if held_up_by ~= '' and waiting > 0 then
   end
 else
   redis.call('ZREM', key .. ':timed', worker)
+end
+if step then
+  local throttled = answer[4] == 'throttled'
+  if throttled and not l[6] then redis.call('HSET', key .. ':limits', 'throttled_us', integer(now)) end
+  if l[6] and not throttled then redis.call('HDEL', key .. ':limits', 'throttled_us') end
 end
 return answer

@@ -1,6 +1,6 @@
 """The processes that make a deployment: what to run, and with which environment.
 
-They run `python -P -m orchestrator` and `python -P -m workers`, so that none carries the command line in its memory,
+They run `python -P -m orchestrator`, `workers` and `telemetry`, so that none carries the command line in its memory,
 and no folder of the user's that happens to be the current one takes the place of a package of ours (`-P`).
 """
 
@@ -16,6 +16,7 @@ __all__ = [
     "become",
     "orchestrator_children",
     "orchestrator_environment",
+    "telemetry_children",
     "worker_child",
     "worker_children",
     "worker_environment",
@@ -24,6 +25,7 @@ __all__ = [
 
 _ORCHESTRATOR: Final = (sys.executable, "-P", "-m", "orchestrator")
 _WORKER: Final = (sys.executable, "-P", "-m", "workers")
+_TELEMETRY: Final = (sys.executable, "-P", "-m", "telemetry")
 
 
 def orchestrator_environment(*, threads: int | None = None) -> dict[str, str]:
@@ -64,6 +66,11 @@ def worker_child(number: int, environment: Mapping[str, str]) -> ChildSpec:
 def worker_name(pool: str, number: int) -> str:
     """What the process of a pool with this number is called."""
     return f"{pool} {number}"
+
+
+def telemetry_children(number: int, environment: Mapping[str, str]) -> list[ChildSpec]:
+    """Several telemetry processes."""
+    return [ChildSpec(f"telemetry {n}", _TELEMETRY, environment) for n in range(1, number + 1)]
 
 
 def become(child: ChildSpec) -> NoReturn:

@@ -1,4 +1,4 @@
-"""A whole deployment on this machine: Redis, a model, orchestrators and pools, started by and ending with this process.
+"""A whole deployment on this machine: Redis, a model, orchestrators, pools, telemetry. It ends with this process.
 
 They start in the order in which they need each other and stop in the reverse one, so that work in flight finds what it
 needs. Whatever dies is started again. Should this process be killed, all of them end by themselves.
@@ -23,7 +23,12 @@ from messaging.embedded_redis import EmbeddedRedis
 from messaging.pool_size import ScalingPolicy
 from messaging.supervisor import Supervisor
 from trunkline.command_line.autoscaler import Autoscaler, ScaledPool
-from trunkline.command_line.children import orchestrator_children, worker_children, worker_environment
+from trunkline.command_line.children import (
+    orchestrator_children,
+    telemetry_children,
+    worker_children,
+    worker_environment,
+)
 from trunkline.command_line.connection import Workers, require_fit_redis
 from trunkline.command_line.failures import DeploymentFailed
 from trunkline.command_line.output import Output
@@ -111,6 +116,7 @@ class Deployment:
         self._of_workers = {pool: {**environment, **self._worker_environment(pool)} for pool in self.wanted.pools}
         for pool, bounds in self.wanted.pools.items():
             supervisor.start(worker_children(bounds.fewest, self._of_workers[pool]))
+        supervisor.start(telemetry_children(1, environment))
 
     def _worker_environment(self, pool: str) -> dict[str, str]:
         environment = worker_environment(pool=pool, tools=self.wanted.tool_modules)

@@ -1,4 +1,4 @@
-"""`trunkline orchestrator` and `trunkline worker`: the processes of a deployment that somebody else keeps running.
+"""`trunkline orchestrator`, `worker` and `telemetry`: processes of a deployment that somebody else keeps running.
 
 What is wrong is said here, before anything is started: a child that dies at its start would be started for ever.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from messaging.settings import DeploymentSettings
     from messaging.supervisor import ChildSpec
 
-__all__ = ["orchestrator", "worker"]
+__all__ = ["orchestrator", "telemetry", "worker"]
 
 _Processes = Annotated[int, typer.Option(min=1, max=256, help="How many; one that dies is started again.")]
 
@@ -63,6 +63,22 @@ def worker(
     ToolRegistry.load(modules=settings.tool_modules, pools=settings.pools)
     children = worker_children(processes, environment)
     _run(children, settings, stop_timeout=settings.stop_timeout, output=Output(as_json=as_json))
+
+
+def telemetry(processes: _Processes = 1, as_json: JsonOption = False) -> None:
+    """Run telemetry, which makes traces and metrics of what has ended, until SIGTERM or Ctrl-C.
+
+    Jobs do not need it: without it, what the feed still holds is told later, and the rest is counted as lost.
+    """
+    from datetime import timedelta
+
+    from messaging.settings import load_settings
+    from telemetry.settings import TelemetrySettings
+    from trunkline.command_line.children import telemetry_children
+
+    settings = load_settings(TelemetrySettings)
+    children = telemetry_children(processes, {})
+    _run(children, settings, stop_timeout=timedelta(seconds=10), output=Output(as_json=as_json))
 
 
 def _run(

@@ -13,7 +13,8 @@
 --   :idempotency:<digest>    string  "<job>|<digest of the body>"
 --   :jobs                    zset    job by time of acceptance, ms; entries of expired jobs leave when met (permanent)
 --   :jobs:active             zset    job by deadline, ms, until it ends (permanent)
---   :feed                    stream  what has ended, capped: job, what ('turn' or 'job'), turn, sequence (permanent)
+--   :feed                    stream  what has ended, capped: job, what ('turn' or 'job'), turn, accepted (µs), sequence
+--                                    (permanent); readers and what they have lost: fragments/feed.lua
 --   :counters                hash    refused and repaired things (permanent)
 --
 -- Fields of a record: state, spec (JSON), caller (JSON), tenant, conversation, accepted_us, deadline_ms, ended_us,
@@ -41,9 +42,10 @@ local function record_event(job, type, at_us, data)
   redis.call('XADD', job_key(job) .. ':events', '*', 'type', type, 'at', integer(at_us), 'data', data)
 end
 
-local function announce(job, what, turn)
+local function announce(job, what, turn, accepted_us)
   local sequence = redis.call('INCR', ns .. ':feed:sequence')
-  redis.call('XADD', ns .. ':feed', 'MAXLEN', '~', FEED_LENGTH, '*', 'job', job, 'what', what, 'turn', turn, 'sequence', sequence)
+  redis.call('XADD', ns .. ':feed', 'MAXLEN', '~', FEED_LENGTH, '*', 'job', job, 'what', what, 'turn', turn,
+    'accepted', accepted_us or 0, 'sequence', sequence)
 end
 
 -- The lane of a job's messages in fair queues: its priority and tenant.
@@ -91,9 +93,9 @@ local function start_job(job, conversation, messages, at_us, lane)
 end
 
 -- The tool messages of a turn, in the order of its calls, whoever answered them and whenever; all of them or none. There
--- are at most 1,000 calls in a turn, and Lua unpacks 8,000 values.
+-- are at most 1,000 calls in a turn, and Lua unpacks 8,000 values. Answers when the job was accepted.
 local function append_tool_messages(job, turn)
-  local record = redis.call('HMGET', job_key(job), 'conversation', 'calls_in_turn')
+  local record = redis.call('HMGET', job_key(job), 'conversation', 'calls_in_turn', 'accepted_us')
   local calls, messages = job_key(job) .. ':calls', {}
   for index = 0, tonumber(record[2]) - 1 do
     local prefix = call_prefix(turn, index)
@@ -101,12 +103,12 @@ local function append_tool_messages(job, turn)
     messages[#messages + 1] = '{"role":"tool","tool_call_id":' .. call[1] .. ',"content":' .. call[2] .. '}'
   end
   if #messages > 0 then redis.call('RPUSH', conversation_key(record[1]) .. ':messages', unpack(messages)) end
+  return record[3]
 end
 
 -- No call of the turn is open any more: the continuation goes out. The phase is the flag that lets this happen once.
 local function close_turn(job, turn, at_us)
-  append_tool_messages(job, turn)
-  announce(job, 'turn', turn)
+  announce(job, 'turn', turn, append_tool_messages(job, turn))
   send_turn(job, turn + 1, at_us)
 end
 
@@ -129,8 +131,10 @@ local function outcome_without_result(claimed, effect, otherwise, why)
   return otherwise, why
 end
 
-local function call_ended_data(turn, index, outcome)
-  return '{"turn":' .. turn .. ',"index":' .. index .. ',"outcome":"' .. outcome .. '"}'
+-- `delivery` (JSON) is that of a message which found that nobody may begin the call again.
+local function call_ended_data(turn, index, outcome, delivery)
+  return '{"turn":' .. turn .. ',"index":' .. index .. ',"outcome":"' .. outcome .. '"'
+    .. (delivery and ',"delivery":' .. delivery or '') .. '}'
 end
 
 -- Answers every open call of the running turn and appends the turn's tool messages, so that the conversation stays
@@ -199,11 +203,11 @@ local function next_of_conversation(conversation, at_us)
 end
 
 -- The end of a job, for whatever reason, exactly once: the caller has tested that it has not ended. `answer` and `failure`
--- are JSON or ''; `why` is what open calls are told.
-local function end_job(job, state, answer, failure, why, at_us)
+-- are JSON or ''; `why` is what open calls are told; `delivery` (JSON) is that of a message whose turn nobody may take again.
+local function end_job(job, state, answer, failure, why, at_us, delivery)
   local key = job_key(job)
   local r = redis.call('HMGET', key, 'phase', 'turn_claim', 'conversation', 'expiry_message', 'retention_ms', 'reply_queue',
-    'reply_actor', 'idempotency', 'state', 'turn')
+    'reply_actor', 'idempotency', 'state', 'turn', 'accepted_us')
   if r[1] == 'calls' then
     answer_open_calls(job, why, at_us)
   elseif r[1] == 'model' and r[2] and r[2] ~= '' then
@@ -214,12 +218,13 @@ local function end_job(job, state, answer, failure, why, at_us)
   redis.call('HSET', key, 'state', state, 'phase', '', 'ended_us', integer(at_us))
   if answer ~= '' then redis.call('HSET', key, 'answer', answer) end
   if failure ~= '' then redis.call('HSET', key, 'error', failure) end
-  record_event(job, 'job_ended', at_us, '{"state":"' .. state .. '"' .. (failure ~= '' and ',"error":' .. failure or '') .. '}')
+  record_event(job, 'job_ended', at_us, '{"state":"' .. state .. '"' .. (failure ~= '' and ',"error":' .. failure or '')
+    .. (delivery and ',"delivery":' .. delivery or '') .. '}')
   if r[4] then drop_scheduled(ORCHESTRATOR, r[4]) end
   redis.call('ZREM', ns .. ':jobs:active', job)
   if r[6] and r[6] ~= '' then reply(r[6], r[7], job .. '/reply', '{"result":' .. result_json(job) .. '}', at_us, r[5]) end
   if r[9] == 'running' then next_of_conversation(r[3], at_us) end
   for _, suffix in ipairs({'', ':calls', ':events', ':messages'}) do redis.call('PEXPIRE', key .. suffix, r[5]) end
   if r[8] and r[8] ~= '' then redis.call('PEXPIRE', ns .. ':idempotency:' .. r[8], r[5]) end
-  announce(job, 'job', r[10] or 0)
+  announce(job, 'job', r[10] or 0, r[11])
 end

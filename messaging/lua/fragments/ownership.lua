@@ -55,7 +55,7 @@ end
 local function held_last_first(worker, queue)
   local ids, tokens = redis.call('SMEMBERS', acks_key(worker, queue)), {}
   for _, id in ipairs(ids) do
-    tokens[id] = tonumber(redis.call('HGET', queue_key(queue) .. ':deliveries', id) or '0')
+    tokens[id] = tonumber(string.match(redis.call('HGET', queue_key(queue) .. ':deliveries', id) or '0', '^%d+'))
   end
   table.sort(ids, function(one, other) return tokens[one] > tokens[other] end)
   return ids
@@ -89,13 +89,14 @@ local function bury(worker, queue, id, cause, at_us, ttl_ms)
   acknowledge(worker, queue, id)
 end
 
-local function crash_count(queue, id)
-  return tonumber(string.match(redis.call('HGET', queue_key(queue) .. ':crashes', id) or '0', '^%d+'))
-end
-
--- One more delivery that ended with its worker, and the circumstances of this last one.
+-- One more delivery that ended with its worker. The circumstances of the last few are kept.
+local CRASHES_KEPT = 5
 local function count_crash(queue, id, worker, at_us)
-  redis.call('HSET', queue_key(queue) .. ':crashes', id, (crash_count(queue, id) + 1) .. '|' .. worker .. '|' .. integer(at_us))
+  local key = queue_key(queue)
+  local count, kept = string.match(redis.call('HGET', key .. ':crashes', id) or '0', '^(%d+)(.*)$')
+  local fetched_us = string.match(redis.call('HGET', key .. ':deliveries', id) or '', '@(%d+)$') or '0'
+  if tonumber(count) >= CRASHES_KEPT then kept = string.gsub(kept, '^|[^|]*', '') end
+  redis.call('HSET', key .. ':crashes', id, (count + 1) .. kept .. '|' .. worker .. ',' .. fetched_us .. ',' .. integer(at_us))
 end
 
 local function return_landing(worker, queue)

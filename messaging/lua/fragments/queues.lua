@@ -7,10 +7,11 @@
 --   :<queue>:schedule        zset    id by due time, ms; bodies in :<queue>:schedule.msgs
 --   :<queue>.XQ              zset    dead letters by time of death, ms; bodies in :<queue>.XQ.msgs, causes in :<queue>.XQ.causes
 --   :<queue>.DQ              list    what stock Dramatiq processes delayed; taken over into the schedule
---   :<queue>:deliveries      hash    id -> token of the delivery that owns it now
---   :<queue>:crashes         hash    id -> "count|worker|lost_us" of deliveries that died with their worker
---   :<queue>:limits          hash    set, paused, step_us, tolerance_us, max_in_flight, fair, and tat_us of the
---                                    rate (permanent)
+--   :<queue>:deliveries      hash    id -> token of the delivery that owns it now, "<number>@<fetched_us>"
+--   :<queue>:crashes         hash    id -> "count|worker,fetched_us,lost_us|…" of deliveries that died with their worker,
+--                                    the last few of them
+--   :<queue>:limits          hash    set, paused, step_us, tolerance_us, max_in_flight, fair, and of the rate tat_us
+--                                    and since when it holds messages up, throttled_us (permanent)
 --   :<queue>:starts          hash    starts by second, while there is a rate; expires after ten quiet seconds
 --   :<queue>:timed           zset    workers that the rate makes wait, each with its own time to come back, µs
 --   :<queue>:parked          list    workers that wait for a place or for the end of a pause

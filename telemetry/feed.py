@@ -1,0 +1,78 @@
+"""Reading the ledger's feed: entries are handed to whoever makes something of them, and acknowledged after that.
+
+Several processes may read as one group: each entry goes to one of them, and those of a process that died to another.
+An entry may so be handled twice; handling it must do no harm then.
+"""
+
+import asyncio
+import contextlib
+import os
+import platform
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import uuid4
+
+import structlog
+
+from ledger.feed import READER_SILENCE, FeedEntry, FeedRead, acknowledge_feed, leave_feed, read_feed
+from messaging.command_runner import AsyncCommandRunner
+
+_log = structlog.get_logger(__name__)
+
+#: Entries that are read and acknowledged together.
+AT_ONCE: Final = 200
+#: How long nothing new is waited for before the feed is asked again.
+IDLE_PAUSE: Final = timedelta(milliseconds=500)
+_BEAT: Final = READER_SILENCE / 5
+
+#: Makes something of entries; answers what it counts, by name. What it raises keeps the entries unacknowledged.
+Handle = Callable[[Sequence[FeedEntry]], Awaitable[Mapping[str, int]]]
+
+
+class FeedReader:
+    """Reads the feed for one purpose.
+
+    Args:
+        runner: Carries commands.
+        group: The purpose. Groups read independently: one that is held up holds up no other.
+        handle: What is done with entries.
+    """
+
+    def __init__(self, runner: AsyncCommandRunner, *, group: str, handle: Handle) -> None:
+        self._runner = runner
+        self._group = group
+        self._handle = handle
+        self._reader = f"{platform.node()}-{os.getpid()}-{uuid4().hex[:8]}"
+        self.last_read: FeedRead | None = None
+        """What the last read said of how far behind the group is."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Reads until `stop` is set; then others get at once what was not acknowledged."""
+        try:
+            while not stop.is_set():
+                if not await self.read_once():
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), IDLE_PAUSE.total_seconds())
+        finally:
+            await self._runner.run(leave_feed(self._group, self._reader))
+
+    async def read_once(self) -> int:
+        """Handles what there is, at most `AT_ONCE` entries; answers how many."""
+        read = self.last_read = await self._runner.run(read_feed(self._group, self._reader, room=AT_ONCE))
+        if not read.entries:
+            return 0
+        beats = asyncio.create_task(self._beat())
+        try:
+            counts = await self._handle(read.entries)
+        finally:
+            beats.cancel()
+        # Metric state that belongs to these entries is to be applied by the same script: see `acknowledge_feed.lua`.
+        await self._runner.run(acknowledge_feed(self._group, self._reader, read.entries, counts=counts))
+        return len(read.entries)
+
+    async def _beat(self) -> None:
+        """Says that this reader lives, however long an export takes."""
+        while True:
+            await asyncio.sleep(_BEAT.total_seconds())
+            self.last_read = await self._runner.run(read_feed(self._group, self._reader, room=0))

@@ -1,0 +1,48 @@
+"""A telemetry process: `python -m telemetry`, or `trunkline telemetry`."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+
+import structlog
+
+from messaging.command_runner import PipeliningRunner
+from messaging.connections import async_client
+from messaging.logging import configure_logging
+from messaging.redis_clients import connection_errors
+from messaging.settings import load_settings, resolve_redis_url
+from telemetry.feed import FeedReader
+from telemetry.settings import TelemetrySettings
+
+_log = structlog.get_logger(__name__)
+
+
+async def run(settings: TelemetrySettings) -> None:
+    """Reads the feed until SIGTERM or SIGINT."""
+    client = async_client(settings)
+    runner = PipeliningRunner(client, namespace=settings.key_prefix)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    readers = feed_readers(settings, runner)
+    _log.info("reading the feed", groups=len(readers))
+    try:
+        await asyncio.gather(stop.wait(), *(reader.run(stop) for reader in readers))
+    finally:
+        await runner.close()
+        await client.aclose()
+    _log.info("stopped")
+
+
+def feed_readers(settings: TelemetrySettings, runner: PipeliningRunner) -> Sequence[FeedReader]:
+    """Who reads the feed in this process: one reader for each purpose."""
+    return ()
+
+
+def main() -> None:
+    """Reads the environment and runs."""
+    settings = load_settings(TelemetrySettings)
+    configure_logging(settings.log_level, settings.log_format, process_role="telemetry")
+    with connection_errors(resolve_redis_url(settings)):
+        asyncio.run(run(settings))
