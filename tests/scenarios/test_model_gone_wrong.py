@@ -1,6 +1,7 @@
 """Whatever a model's endpoint does wrong has a bounded answer: another try by the schedule, or the provider's words."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +16,12 @@ from tests.scenarios.endpoint import DROPPED, Reply, Request, ask, at_first, cal
 from tests.scenarios.waiting import all_of, wait_until
 
 pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
+
+
+def _completion(*, content: object, finish_reason: object = "stop", **fields: object) -> Reply:
+    message = {"role": "assistant", "content": content}
+    return Reply(json.dumps({"choices": [{"message": message, "finish_reason": finish_reason}], **fields}))
+
 
 PASSING = {
     "full": refuse(429, "You are too fast", retry_after="0.2"),
@@ -40,6 +47,30 @@ LASTING = {
     "a long wait": (refuse(429, "Come back tomorrow", retry_after="86400"), "Come back tomorrow"),
     "no tokens": (say(None, finish_reason="length"), "max_completion_tokens"),
     "a filter": (say(None, finish_reason="content_filter"), "content filter"),
+}
+#: Half of a surrogate pair, which no UTF-8 can hold.
+_HALF = "\ud800"
+#: What some endpoint has answered some day, in one turn, and what the job answers then.
+ODD: Mapping[str, tuple[Sequence[Reply], str]] = {
+    "half a character": ([say(f"ok{_HALF}")], "ok?"),
+    "half a character in a call": ([ask(call("look", text=f"a{_HALF}", id=f"c{_HALF}")), say("ok")], "ok"),
+    "half a character in a name": ([ask(call(f"lo{_HALF}", text="a")), say("ok")], "ok"),
+    "a null character": ([ask(call("look", text="a\0b", id="\0")), say("o\0k")], "o\0k"),
+    "parts": ([_completion(content=[{"type": "text", "text": "o"}, {"type": "text", "text": "k"}])], "ok"),
+    "tokens that are no numbers": ([_completion(content="ok", usage={"prompt_tokens": "many"})], "ok"),
+    "a list of tokens": ([_completion(content="ok", usage=[1])], "ok"),
+    "tokens beyond measure": (
+        [_completion(content="ok", usage={"prompt_tokens": -5, "completion_tokens": 10**30})],
+        "ok",
+    ),
+    "a reason that is no text": ([_completion(content="ok", finish_reason={"a": 1})], "ok"),
+    "an id that is a number": ([ask({**call("look", text="a"), "id": 5}), say("ok")], "ok"),
+    "an id beyond measure": ([ask(call("look", text="a", id="x" * 100_000)), say("ok")], "ok"),
+    "a tool that is a number": ([ask({"id": "a", "function": {"name": 7, "arguments": {}}}), say("ok")], "ok"),
+    "no arguments": ([ask({"id": "a", "function": {"name": "look", "arguments": None}}), say("ok")], "ok"),
+    "arguments that are no number": ([ask(call("nap", raw='{"seconds": Infinity}')), say("ok")], "ok"),
+    "arguments beyond measure": ([ask(call("look", raw=json.dumps({"text": "x" * 3_000_000}))), say("ok")], "ok"),
+    "an argument that comes twice": ([ask(call("look", raw='{"text": "a", "text": "b"}')), say("ok")], "ok"),
 }
 
 
@@ -143,6 +174,13 @@ async def test_an_endpoint_that_is_not_there_is_named(deployment: Deployment) ->
     assert result.error is not None
     assert "cannot reach the model at http://127.0.0.1:9/v1" in result.error.message
     assert process.alive
+
+
+async def test_odd_answers_are_taken_for_what_they_can_mean(calm: Deployment) -> None:
+    models = {name: calm.endpoint.script(*replies) for name, (replies, _) in ODD.items()}
+    results = await all_of(calm.finish(model=model) for model in models.values())
+    answers = {name: result.answer or result.error for name, result in zip(models, results, strict=True)}
+    assert answers == {name: answer for name, (_, answer) in ODD.items()}
 
 
 async def test_ids_that_are_empty_or_come_again_are_made_unique(calm: Deployment) -> None:
