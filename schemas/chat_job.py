@@ -97,7 +97,7 @@ class ChatJob(JobTerms):
     Everything but `messages` has a default. The same job handed in twice under one `idempotency_key` is one job.
     """
 
-    messages: Annotated[tuple[Message, ...], Field(min_length=1)]
+    messages: Annotated[tuple[Message, ...], Field(json_schema_extra={"minItems": 1})]
     """New messages; of a continued conversation only what comes after its last message."""
 
     @model_validator(mode="after")
