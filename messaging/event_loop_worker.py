@@ -22,7 +22,7 @@ from dramatiq.errors import ActorNotFound, DecodeError
 from messaging import queue_commands
 from messaging.command import Command
 from messaging.command_runner import FULL, TRANSIENT, PipeliningRunner
-from messaging.consumer import LONGEST_WAIT, SHORT_WAIT_S, TooManyCrashes, decode_message, refuse_crashed
+from messaging.consumer import LONGEST_WAIT, TooManyCrashes, decode_message, part_in_redis_s, refuse_crashed
 from messaging.delivery import Delivery, set_current_delivery
 from messaging.log_context import bind_message
 from messaging.redis_link import RedisLink
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dramatiq.message import Message
 
     from messaging.broker import TrunklineBroker
+    from messaging.queue_commands import Fetched
 
 _log = structlog.get_logger(__name__)
 
@@ -150,7 +151,7 @@ class EventLoopWorker:
                 for _ in range(_STEPS_TO_A_CLAIM):
                     await asyncio.sleep(0)
                 if fetched.held_up_by:
-                    await self._wait_for_bell(worker, queue, fetched.wait_s)
+                    await self._wait_for_bell(worker, queue, fetched)
                 elif fetched.registered and fetched.waiting == 0:
                     is_coming = await self._wait_for_message(worker, queue)
             except TRANSIENT as error:
@@ -175,13 +176,16 @@ class EventLoopWorker:
                 return False
         return True
 
-    async def _wait_for_bell(self, worker: str, queue: str, wait_s: float) -> None:
+    async def _wait_for_bell(self, worker: str, queue: str, fetched: Fetched) -> None:
         """Returns when the queue's limits may let something start."""
-        if wait_s <= SHORT_WAIT_S:
-            await asyncio.sleep(wait_s)
-        else:
-            command = queue_commands.wait_for_bell(self._broker.namespace, worker, queue, timeout_s=wait_s)
-            await self._links[queue].round_trip([command.words])
+        loop = asyncio.get_running_loop()
+        due = loop.time() + fetched.wait_s
+        rung, in_redis_s = None, part_in_redis_s(fetched)
+        if in_redis_s > 0:
+            command = queue_commands.wait_for_bell(self._broker.namespace, worker, queue, timeout_s=in_redis_s)
+            [rung] = await self._links[queue].round_trip([command.words])
+        if fetched.held_up_by == "throttled" and rung is None:
+            await asyncio.sleep(due - loop.time())
 
     def _begin(self, delivery: Delivery) -> None:
         self._broker.life.hold(delivery)
