@@ -35,6 +35,7 @@ from benchmarks.machine import busy_s
 from benchmarks.measured_processes import cpu_s
 from benchmarks.model_server import ModelServer
 
+ROUNDS: Final = 5
 OUTSTANDING: Final = 32
 WARM_UP_S: Final = 2.0
 RESUME_S: Final = 0.5

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from benchmarks.machine import busy_s
 from messaging.die_with_parent import guarded_command, way_of_this_platform
 
 _STOP_PATIENCE_S: Final = 15.0
@@ -68,6 +69,12 @@ class MeasuredProcesses:
         self._log_dir = log_dir
         self._started: dict[str, subprocess.Popen[bytes]] = {}
         self._members: dict[str, list[int]] = {}
+        self._used_by_killed_s: dict[str, float] = {}
+
+    @property
+    def living(self) -> Sequence[str]:
+        """The names of those that were started here and not killed."""
+        return tuple(self._started)
 
     def start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         """Starts `python <arguments>` in the repository's root, with `environment` besides our own."""
@@ -93,9 +100,23 @@ class MeasuredProcesses:
     def cpu_s(self) -> dict[str, float]:
         """The CPU time that each has used so far, seconds."""
         try:
-            return {name: sum(map(cpu_s, pids)) for name, pids in self._members.items()}
+            used_s = {name: sum(map(cpu_s, pids)) for name, pids in self._members.items()}
+            return self._used_by_killed_s | used_s
         except OSError as error:
             raise RuntimeError(f"a process of the benchmark has ended:\n{self.logs()}") from error
+
+    def pids(self, name: str) -> Sequence[int]:
+        """One with whatever it has started itself."""
+        return self._members[name]
+
+    def kill(self, name: str) -> None:
+        """Ends one with all that it has started, in the way nobody can prepare for."""
+        process, pids = self._started.pop(name), self._members.pop(name)
+        self._used_by_killed_s[name] = sum(map(cpu_s, pids))
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
 
     def rss_mib(self, name: str) -> float:
         """What one has in memory now."""
@@ -114,12 +135,12 @@ class MeasuredProcesses:
         """Halts those that were started here, so that they do not disturb what is measured next."""
         self._signal(signal.SIGSTOP)
 
-    def resume(self) -> None:
-        """Lets them go on."""
-        self._signal(signal.SIGCONT)
+    def resume(self, *names: str) -> None:
+        """Lets them go on, or some of them."""
+        self._signal(signal.SIGCONT, *names)
 
-    def _signal(self, number: signal.Signals) -> None:
-        for name in self._started:
+    def _signal(self, number: signal.Signals, *names: str) -> None:
+        for name in names or self._started:
             for pid in self._members[name]:
                 with suppress(ProcessLookupError):  # its end shows when it is measured
                     os.kill(pid, number)
@@ -146,3 +167,34 @@ class MeasuredProcesses:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class Company:
+    """What the rest of the machine does while something is measured; a `with` block.
+
+    Args:
+        measured: The processes that are no company. Neither is this one.
+        others: Further ones, by process id.
+    """
+
+    def __init__(self, *measured: MeasuredProcesses, others: Sequence[int] = ()) -> None:
+        self._measured = measured
+        self._others = others
+        self.share = 0.0
+        """Of all processors, when the block has ended."""
+
+    def _own_s(self) -> float:
+        of_measured_s = sum(sum(processes.cpu_s().values()) for processes in self._measured)
+        return of_measured_s + sum(map(cpu_s, self._others)) + time.process_time()
+
+    def __enter__(self) -> Self:
+        self._began, self._busy_s, self._used_s = time.perf_counter(), busy_s(), self._own_s()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            others_s = busy_s() - self._busy_s - (self._own_s() - self._used_s)
+            took_s = time.perf_counter() - self._began
+            self.share = max(0.0, others_s / took_s / (os.cpu_count() or 1))

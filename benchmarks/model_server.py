@@ -1,7 +1,8 @@
 """A model's endpoint that takes next to no time: `python -m benchmarks.model_server` prints its port and serves.
 
 A real HTTP server in a process of its own, on the bare protocol, so that what is measured is the contenders' way of
-calling a model. A conversation that ends with a tool message gets a text, any other one gets four calls of `look_up`.
+calling a model. A conversation that ends with a tool message gets a text, one that ends with `SLOW_QUESTION` gets it
+after `SLOW_S`, and any other one gets four calls of `look_up`. `GET` answers how many slow calls are in flight.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import sys
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final, Self, cast
+from urllib.request import urlopen
 
 import uvloop
 
@@ -19,7 +21,13 @@ from messaging.die_with_parent import guarded_command, way_of_this_platform
 
 CALLS: Final = 4
 ANSWER: Final = "It is mild in all four places, and dry in two."
+SLOW_QUESTION: Final = "Think about the weather for a while."
+SLOW_S: Final = 25.0
 _PLACES: Final = ("Lisbon", "Porto", "Faro", "Braga")
+
+
+def _response(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 def _completion(message: dict[str, object], finish_reason: str) -> bytes:
@@ -33,7 +41,7 @@ def _completion(message: dict[str, object], finish_reason: str) -> bytes:
             "usage": {"prompt_tokens": 120, "completion_tokens": 60, "total_tokens": 180},
         }
     ).encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    return _response(body)
 
 
 _FOUR_CALLS: Final = _completion(
@@ -58,6 +66,8 @@ _TEXT: Final = _completion({"role": "assistant", "content": ANSWER, "refusal": N
 class _Connection(asyncio.Protocol):
     """One kept-alive connection."""
 
+    slow_calls_in_flight = 0
+
     def __init__(self) -> None:
         self._received = b""
         self._transport: asyncio.WriteTransport | None = None
@@ -72,9 +82,22 @@ class _Connection(asyncio.Protocol):
             end = end_of_head + 4 + _content_length(self._received[:end_of_head])
             if len(self._received) < end:
                 return
-            request = json.loads(self._received[end_of_head + 4 : end])
-            self._received = self._received[end:]
-            self._transport.write(_TEXT if request["messages"][-1]["role"] == "tool" else _FOUR_CALLS)
+            request, self._received = self._received[:end], self._received[end:]
+            if request.startswith(b"GET "):
+                self._transport.write(_response(b"%d" % _Connection.slow_calls_in_flight))
+            else:
+                self._answer(json.loads(request[end_of_head + 4 :])["messages"][-1], self._transport)
+
+    def _answer(self, last_message: dict[str, str], transport: asyncio.WriteTransport) -> None:
+        if last_message["content"] == SLOW_QUESTION:
+            _Connection.slow_calls_in_flight += 1
+            asyncio.get_running_loop().call_later(SLOW_S, self._answer_at_last, transport)
+        else:
+            transport.write(_TEXT if last_message["role"] == "tool" else _FOUR_CALLS)
+
+    def _answer_at_last(self, transport: asyncio.WriteTransport) -> None:
+        _Connection.slow_calls_in_flight -= 1
+        transport.write(_TEXT)
 
 
 def _content_length(head: bytes) -> int:
@@ -82,7 +105,7 @@ def _content_length(head: bytes) -> int:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             return int(value)
-    raise ValueError("a request without a length")
+    return 0
 
 
 async def _serve() -> None:
@@ -103,6 +126,11 @@ class ModelServer(AbstractContextManager["ModelServer"]):
         self.pid = self._process.pid
         self.base_url = f"http://127.0.0.1:{int(self._process.stdout.readline())}/v1"
         return self
+
+    def slow_calls_in_flight(self) -> int:
+        """How many calls wait for their answer just now."""
+        with urlopen(self.base_url, timeout=10) as answer:
+            return int(answer.read())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -18,7 +18,7 @@ from dramatiq.brokers.redis import RedisBroker
 from benchmarks.contenders.contender import ORCHESTRATOR, QUESTION, REDIS, SOCKET_TIMEOUT_S, WORKER, Running
 from benchmarks.load import JobFailed
 from benchmarks.measured_processes import MeasuredProcesses
-from benchmarks.model_server import ANSWER
+from benchmarks.model_server import ANSWER, SLOW_QUESTION
 from messaging.embedded_redis import EmbeddedRedis
 
 _ACTORS: Final = "benchmarks.contenders.bare_actors"
@@ -30,13 +30,22 @@ _ANSWERS_AT_ONCE: Final = 100
 
 
 @contextmanager
-def bare_contender(model_url: str, folder: Path, *, model_call: Literal["create", "post"]) -> Iterator[Running]:
+def bare_contender(
+    model_url: str,
+    folder: Path,
+    *,
+    model_call: Literal["create", "post"],
+    orchestrator_threads: int = _THREADS,
+    poll_ms: int = _POLL_MS,
+) -> Iterator[Running]:
     """Starts it; see `Contender`.
 
     Args:
         model_url: Of the model's endpoint.
         folder: For the files of Redis and the logs; must not exist.
         model_call: With which method of the openai SDK the actors call the model.
+        orchestrator_threads: Each is a model call in flight.
+        poll_ms: How long idle consumers, and idle threads, wait before they look again.
     """
     with EmbeddedRedis(folder / "redis", port=0) as server, MeasuredProcesses(folder) as processes:
         environment = {
@@ -44,11 +53,12 @@ def bare_contender(model_url: str, folder: Path, *, model_call: Literal["create"
             "BARE_MODEL_CALL": model_call,
             "OPENAI_BASE_URL": model_url,
             "OPENAI_API_KEY": "benchmark",
-            "dramatiq_worker_timeout": str(_POLL_MS),
+            "dramatiq_worker_timeout": str(poll_ms),
         }
-        command = ["-m", "dramatiq", _ACTORS, "--processes", "1", "--threads", str(_THREADS)]
-        processes.start(ORCHESTRATOR, [*command, "--queues", "orchestrator"], environment)
-        processes.start(WORKER, [*command, "--queues", "tools"], environment)
+        command = ["-m", "dramatiq", _ACTORS, "--processes", "1"]
+        turns, calls = (["--threads", str(threads)] for threads in (orchestrator_threads, _THREADS))
+        processes.start(ORCHESTRATOR, [*command, *turns, "--queues", "orchestrator"], environment)
+        processes.start(WORKER, [*command, *calls, "--queues", "tools"], environment)
         with redis.Redis.from_url(server.url, decode_responses=True, socket_timeout=SOCKET_TIMEOUT_S) as connection:
             client = _JobClient(server.url, connection)
             client.submit()
@@ -66,9 +76,10 @@ class _JobClient:
         self._broker = RedisBroker(url=url)  # type: ignore[no-untyped-call]  # Dramatiq has no types here
         self._connection = connection
 
-    def submit(self) -> str:
+    def submit(self, *, slow: bool = False) -> str:
         job_id = uuid4().hex
-        self._connection.rpush(f"job:{job_id}:messages", json.dumps({"role": "user", "content": QUESTION}))
+        question = SLOW_QUESTION if slow else QUESTION
+        self._connection.rpush(f"job:{job_id}:messages", json.dumps({"role": "user", "content": question}))
         self._broker.enqueue(
             Message(queue_name="orchestrator", actor_name="take_turn", args=(job_id, 1), kwargs={}, options={})
         )

@@ -11,7 +11,7 @@ import redis
 from benchmarks.contenders.contender import MODEL, ORCHESTRATOR, QUESTION, REDIS, SOCKET_TIMEOUT_S, WORKER, Running
 from benchmarks.load import JobFailed
 from benchmarks.measured_processes import MeasuredProcesses
-from benchmarks.model_server import CALLS
+from benchmarks.model_server import CALLS, SLOW_QUESTION
 from ledger.settings import LedgerSettings
 from messaging.embedded_redis import EmbeddedRedis
 from messaging.settings import load_settings
@@ -20,6 +20,8 @@ from schemas.conversation import UserMessage
 from trunkline.client import Client
 
 SLOTS: Final = 8
+TURNS_AT_ONCE: Final = 500
+"""Our default."""
 _FIRST_JOB_PATIENCE: Final = timedelta(seconds=30)
 _REPLY_QUEUE: Final = "reply.benchmark"
 _REPLIES_AT_ONCE: Final = 100
@@ -27,7 +29,12 @@ _REPLIES_AT_ONCE: Final = 100
 
 @contextmanager
 def trunkline_contender(
-    model_url: str, folder: Path, *, worker_options: Sequence[str] = (), slots: int = SLOTS
+    model_url: str,
+    folder: Path,
+    *,
+    worker_options: Sequence[str] = (),
+    slots: int = SLOTS,
+    turns_at_once: int = TURNS_AT_ONCE,
 ) -> Iterator[Running]:
     """Starts ours; see `Contender`.
 
@@ -36,6 +43,7 @@ def trunkline_contender(
         folder: For the files of Redis and the logs; must not exist.
         worker_options: For the Python interpreter of the worker.
         slots: How many calls the worker holds in flight.
+        turns_at_once: How many turns the orchestrator holds in flight.
     """
     with EmbeddedRedis(folder / "redis", port=0) as server, MeasuredProcesses(folder) as processes:
         environment = {
@@ -47,6 +55,7 @@ def trunkline_contender(
             "TRUNKLINE_TOOLS": "benchmarks.contenders.look_up_tool",
             "TRUNKLINE_POOL": "benchmark",
             "TRUNKLINE_CALLS_AT_ONCE": str(slots),
+            "TRUNKLINE_TURNS_AT_ONCE": str(turns_at_once),
         }
         processes.start(ORCHESTRATOR, ["-m", "orchestrator"], environment)
         processes.start(WORKER, [*worker_options, "-m", "workers"], environment)
@@ -61,8 +70,8 @@ def trunkline_contender(
             yield Running(_JobClient(client, connection, settings), processes, connection)
 
 
-def _job(reply_to: ReplyAddress | None) -> ChatJob:
-    return ChatJob(messages=(UserMessage(content=QUESTION),), tools=("look_up",), reply_to=reply_to)
+def _job(reply_to: ReplyAddress | None, question: str = QUESTION) -> ChatJob:
+    return ChatJob(messages=(UserMessage(content=question),), tools=("look_up",), reply_to=reply_to)
 
 
 def _first_job(client: Client, processes: MeasuredProcesses) -> None:
@@ -83,13 +92,14 @@ class _JobClient:
     def __init__(self, client: Client, connection: redis.Redis, settings: LedgerSettings) -> None:
         self._client = client
         self._connection = connection
-        self._job = _job(ReplyAddress(queue=_REPLY_QUEUE, actor="job_ended"))
+        reply_to = ReplyAddress(queue=_REPLY_QUEUE, actor="job_ended")
+        self._job, self._slow_job = _job(reply_to), _job(reply_to, SLOW_QUESTION)
         # The two keys of a queue are Dramatiq's.
         self._queue = f"{settings.key_prefix}:{_REPLY_QUEUE}"
         self._bodies = f"{self._queue}.msgs"
 
-    def submit(self) -> str:
-        return self._client.submit(self._job).job_id
+    def submit(self, *, slow: bool = False) -> str:
+        return self._client.submit(self._slow_job if slow else self._job).job_id
 
     def ended(self, timeout_s: float) -> Sequence[str]:
         popped: Any = self._connection.blmpop(timeout_s, 1, self._queue, direction="LEFT", count=_REPLIES_AT_ONCE)
