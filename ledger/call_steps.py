@@ -7,7 +7,7 @@ from typing import Any
 
 from messaging.command import Command
 from messaging.delivery import Delivery
-from messaging.queue_commands import DEAD_LETTER_TTL, MAX_CRASHES
+from messaging.queue_commands import MAX_CRASHES
 from messaging.script import load_script
 from schemas.call import Outcome
 from schemas.caller import Caller
@@ -81,7 +81,6 @@ def claim_call(
         MAX_CRASHES,
         delivered.model_dump_json(exclude_defaults=True),
         round(UNSAFE_GRACE / timedelta(milliseconds=1)),
-        round(DEAD_LETTER_TTL / timedelta(milliseconds=1)),
     )
     return Command(load_script("ledger", "claim_call"), words, decode)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from messaging.command import Command, Word
 from messaging.delivery import Delivery
-from messaging.queue_commands import DEAD_LETTER_TTL, MAX_CRASHES
+from messaging.queue_commands import MAX_CRASHES
 from messaging.script import load_script
 from schemas.call import Outcome
 from schemas.chat_job import JobTerms
@@ -86,7 +86,6 @@ def claim_turn(
         delivery.crashes,
         MAX_CRASHES,
         delivered.model_dump_json(exclude_defaults=True),
-        round(DEAD_LETTER_TTL.total_seconds() * 1000),
     )
     return Command(load_script("ledger", "claim_turn"), words, decode)
 

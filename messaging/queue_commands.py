@@ -126,7 +126,7 @@ def settle(
     """Ends the ownership of deliveries of one worker and queue; see `lua/settle.lua` for the ways."""
     first = deliveries[0]
     notice_queue, notice_actor = notice or ("", "")
-    words: list[Word] = [first.worker, first.queue, how, detail, _ms(DEAD_LETTER_TTL), notice_queue, notice_actor]
+    words: list[Word] = [first.worker, first.queue, how, detail, notice_queue, notice_actor]
     for delivery in deliveries:
         words += (delivery.id, delivery.token)
     return Command(load_script("messaging", "settle"), words, whole)
@@ -167,7 +167,13 @@ def beat(workers: Sequence[str], *, heartbeat_timeout: timedelta, check_interval
             ],
         )
 
-    words: list[Word] = [_ms(heartbeat_timeout), _ms(check_interval), _ms(WORKER_INFO_TTL), *workers]
+    words: list[Word] = [
+        _ms(heartbeat_timeout),
+        _ms(check_interval),
+        _ms(WORKER_INFO_TTL),
+        _ms(DEAD_LETTER_TTL),
+        *workers,
+    ]
     return Command(load_script("messaging", "beat"), words, decode)
 
 

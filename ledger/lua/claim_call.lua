@@ -2,7 +2,7 @@
 -- claim_call: this delivery performs a call, or learns why it must not, and reads what it needs.
 --
 -- ARGV: 1-4 worker, queue, id, token, 5 job, 6 turn, 7 index, 8 crashes so far, 9 how many are too many,
---       10 delivered (JSON), 11 grace_ms, 12 dead_letter_ttl_ms
+--       10 delivered (JSON), 11 grace_ms
 -- Answer: {'stale'}: the call is not to be performed (any more); the message is acknowledged if it was owned
 --       | {'postponed', delay_ms}: an unsafe call whose first worker was lost may still report; the message waits for it
 --       | {'answered', outcome}: nobody may begin it again; its outcome is recorded by this script
@@ -55,7 +55,7 @@ if tonumber(ARGV[8]) >= tonumber(ARGV[9]) then
   local outcome, content = outcome_without_result(claimed, c[3], 'failed',
     'The process that runs this tool died ' .. ARGV[8] .. ' times with this call.')
   answer_call(job, turn, index, outcome, cjson.encode(content), call_ended_data(turn, index, outcome, ARGV[10]), at_us)
-  bury(worker, queue, id, '{"reason":"crashed","error":"' .. ARGV[8] .. ' deliveries died"}', at_us, tonumber(ARGV[12]))
+  bury(worker, queue, id, '{"reason":"crashed","error":"' .. ARGV[8] .. ' deliveries died"}', at_us)
   return {'answered', outcome}
 end
 

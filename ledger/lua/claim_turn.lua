@@ -1,8 +1,7 @@
 #!lua flags=allow-oom
 -- claim_turn: this delivery takes a turn of a job, or learns why it must not, and reads what it needs.
 --
--- ARGV: 1-4 worker, queue, id, token, 5 job, 6 turn, 7 crashes so far, 8 how many are too many, 9 delivered (JSON),
---       10 dead_letter_ttl_ms
+-- ARGV: 1-4 worker, queue, id, token, 5 job, 6 turn, 7 crashes so far, 8 how many are too many, 9 delivered (JSON)
 -- Answer: {'stale'}: the turn is not to be taken (any more); the message is acknowledged if it was owned
 --       | {'crashed'}: too many deliveries died; the job is ended and the message is a dead letter
 --       | {'go', now_us, deadline_ms, spec, attempt, calls_used, conversation, trace, then the messages (JSON)}
@@ -39,7 +38,7 @@ if tonumber(ARGV[7]) >= tonumber(ARGV[8]) then
   local failure = '{"code":"crashed","message":"the orchestrator process died ' .. ARGV[7]
     .. ' times while it took turn ' .. turn .. ' of this job; look at its logs and at the dead letters"}'
   end_job(job, 'failed', '', failure, 'The job failed.', at_us, ARGV[9])
-  bury(worker, queue, id, '{"reason":"crashed","error":"' .. ARGV[7] .. ' deliveries died"}', at_us, tonumber(ARGV[10]))
+  bury(worker, queue, id, '{"reason":"crashed","error":"' .. ARGV[7] .. ' deliveries died"}', at_us)
   return {'crashed'}
 end
 

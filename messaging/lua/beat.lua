@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- beat: a process says that its workers live, hears what they are told, and does the rounds that somebody must do:
--- give back what dead workers held, and promote what is due.
+-- give back what dead workers held, promote what is due, and forget dead letters that are too old.
 --
--- ARGV: heartbeat_timeout_ms, check_interval_ms, info_ttl_ms, then worker ids
+-- ARGV: heartbeat_timeout_ms, check_interval_ms, info_ttl_ms, dead_letter_ttl_ms, then worker ids
 -- Answer: {now_us, next due time in ms or '', released messages, then for each worker: 1 or 0 (declared dead), the number
 --          of ids it holds, and a list of what it was told}
 -- Dead workers are looked for at most once an interval, by whoever beats first. If the last look is older than the
@@ -10,7 +10,7 @@
 -- include: queues
 -- include: ownership
 -- include: promotion
-local timeout_ms, interval_ms, info_ttl_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local timeout_ms, interval_ms, info_ttl_ms, dead_letter_ttl_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local STOCK_MARGIN_MS = 60000
 local GONE_MARGIN_MS = 600000
 local TOLD_AT_ONCE = 100
@@ -21,7 +21,7 @@ local queues = redis.call('SMEMBERS', ns .. ':__queues__')
 local released = 0
 
 local told = {}
-for i = 4, #ARGV do
+for i = 5, #ARGV do
   local worker = ARGV[i]
   local alive = redis.call('ZSCORE', workers_key, worker)
   if alive then
@@ -58,6 +58,7 @@ if not checked_ms or now_ms - checked_ms >= interval_ms then
     for _, queue in ipairs(queues) do return_landing(worker, queue) end
   end
   redis.call('ZREMRANGEBYSCORE', ns .. ':__gone__', '-inf', integer(now_ms - GONE_MARGIN_MS))
+  for _, queue in ipairs(queues) do forget_dead_letters(queue, now_ms - dead_letter_ttl_ms) end
 end
 
 local next_due_ms

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- settle: ends this worker's ownership of messages, each in one of four ways.
 --
--- ARGV: worker, queue, how, detail, dead_letter_ttl_ms, notice_queue, notice_actor, then for each message: id, token
+-- ARGV: worker, queue, how, detail, notice_queue, notice_actor, then for each message: id, token
 --   how 'ack'        done; detail unused
 --       'give_back'  to the head of the queue, not counted as a crash; detail unused
 --       'postpone'   into the schedule, detail ms from now
@@ -11,11 +11,11 @@
 -- Answer: how many were owned and are settled; the others had been taken away before, and nothing was done with them
 -- include: queues
 -- include: ownership
-local worker, queue, how, detail, ttl_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local notice_queue, notice_actor = ARGV[6], ARGV[7]
+local worker, queue, how, detail = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local notice_queue, notice_actor = ARGV[5], ARGV[6]
 local at_us = now_us()
 local settled = 0
-for i = #ARGV - 1, 8, -2 do -- backwards, so that what goes back to the head keeps its order
+for i = #ARGV - 1, 7, -2 do -- backwards, so that what goes back to the head keeps its order
   local id, token = ARGV[i], ARGV[i + 1]
   if owns(queue, id, token) then
     if how == 'ack' then
@@ -32,7 +32,7 @@ for i = #ARGV - 1, 8, -2 do -- backwards, so that what goes back to the head kee
         local kwargs = '{"queue":"' .. queue .. '","message_id":' .. cjson.encode(id) .. ',"cause":' .. detail .. '}'
         send(notice_queue, notice_actor, 'dead', kwargs, at_us)
       end
-      bury(worker, queue, id, detail, at_us, ttl_ms)
+      bury(worker, queue, id, detail, at_us)
     else
       return redis.error_reply('ERR settle: unknown way ' .. how)
     end

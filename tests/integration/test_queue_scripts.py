@@ -166,12 +166,14 @@ def test_a_buried_message_is_a_dead_letter_and_somebody_hears_of_it(simulation: 
     assert simulation.waiting(ORCHESTRATOR) == []
 
 
-def test_dead_letters_are_kept_for_their_time_and_leave_with_the_next_burial(simulation: Simulation) -> None:
+def test_dead_letters_are_kept_for_their_time_and_leave_with_the_next_round(simulation: Simulation) -> None:
     put(simulation, "a", "b")
-    old, new = fetch(simulation, simulation.hire(WORK))
+    worker = simulation.hire(WORK)
+    old, new = fetch(simulation, worker)
     simulation.run(queue_commands.bury(old, reason="failed", error="", notice=None))
     simulation.let_time_pass(DEAD_LETTER_TTL)
     simulation.run(queue_commands.bury(new, reason="failed", error="", notice=None))
+    simulation.beat(worker)
     assert list(simulation.dead(WORK)) == ["b"]
     assert simulation.redis.hkeys(simulation.key(f"{WORK}.XQ.msgs")) == [b"b"]
 

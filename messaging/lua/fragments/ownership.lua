@@ -72,8 +72,8 @@ local function postpone(worker, queue, id, due_ms)
   forget_delivery(worker, queue, id)
 end
 
--- Among the dead letters, with the cause as JSON text; what is older than `ttl_ms` leaves.
-local function bury(worker, queue, id, cause, at_us, ttl_ms)
+-- Among the dead letters, with the cause as JSON text.
+local function bury(worker, queue, id, cause, at_us)
   local key = queue_key(queue)
   local body = redis.call('HGET', key .. '.msgs', id)
   if body then
@@ -81,12 +81,17 @@ local function bury(worker, queue, id, cause, at_us, ttl_ms)
     redis.call('HSET', key .. '.XQ.msgs', id, body)
     redis.call('HSET', key .. '.XQ.causes', id, cause)
   end
-  for _, old in ipairs(redis.call('ZRANGEBYSCORE', key .. '.XQ', '-inf', integer(at_us / 1000 - ttl_ms), 'LIMIT', 0, 100)) do
-    redis.call('ZREM', key .. '.XQ', old)
+  acknowledge(worker, queue, id)
+end
+
+-- Dead letters from before a time leave, the oldest first, not too many at once.
+local function forget_dead_letters(queue, before_ms)
+  local key = queue_key(queue)
+  for _, old in ipairs(redis.call('ZRANGEBYSCORE', key .. '.XQ', '-inf', integer(before_ms), 'LIMIT', 0, 100)) do
     redis.call('HDEL', key .. '.XQ.msgs', old)
     redis.call('HDEL', key .. '.XQ.causes', old)
+    redis.call('ZREM', key .. '.XQ', old)
   end
-  acknowledge(worker, queue, id)
 end
 
 -- One more delivery that ended with its worker. The circumstances of the last few are kept.

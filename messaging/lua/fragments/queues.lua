@@ -133,7 +133,7 @@ end
 -- The body last, as in `enqueue`.
 local function schedule(queue, id, body, due_ms)
   local key = queue_key(queue)
-  redis.call('ZADD', key .. ':schedule', integer(due_ms), id)
+  redis.call('ZADD', key .. ':schedule', integer(math.floor(due_ms)), id)
   redis.call('HSET', key .. ':schedule.msgs', id, body)
 end
 
