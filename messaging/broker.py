@@ -82,6 +82,8 @@ class TrunklineBroker(RedisBroker):
         self.dead_letter_notice = dead_letter_notice
         self.worker_info: dict[str, object] = {}
         """What other processes see of this one's worker; set before it starts."""
+        self.tell_supervisor: Callable[[str], None] | None = None
+        """Called with the worker's id whenever it tries to beat; set before it starts."""
         self._life: WorkerLife | None = None
         self._life_begins = threading.Lock()  # the stock worker starts its consumers at once, each on its thread
         self._on_beat: list[Callable[[queue_commands.Pulse], None]] = []
@@ -95,6 +97,7 @@ class TrunklineBroker(RedisBroker):
                     self.runner,
                     heartbeat_timeout=timedelta(milliseconds=self.heartbeat_timeout),
                     info=self.worker_info,
+                    tell=self.tell_supervisor,
                 )
                 for callback in self._on_beat:
                     self._life.on_beat(callback)

@@ -177,10 +177,9 @@ def beat(workers: Sequence[str], *, heartbeat_timeout: timedelta, check_interval
     return Command(load_script("messaging", "beat"), words, decode)
 
 
-def vouch(workers: Sequence[str], *, hung_timeout: timedelta) -> Command[Sequence[str]]:
-    """Says that `workers` live, on their behalf; answers those that have not beaten for `hung_timeout`."""
-    words: list[Word] = [_ms(hung_timeout), *workers]
-    return Command(load_script("messaging", "vouch"), words, lambda answer: [text(worker) for worker in answer])
+def vouch(workers: Sequence[str]) -> Command[int]:
+    """Says that `workers` live, on their behalf; answers how many of them nobody has declared dead."""
+    return Command(load_script("messaging", "vouch"), workers, whole)
 
 
 def leave(worker: str, *, died: bool) -> Command[int]:

@@ -37,10 +37,16 @@ class WorkerLife:
         runner: Its own, on a connection that nothing else blocks.
         heartbeat_timeout: Without a beat for this long, other processes take the worker's messages back.
         info: What others see of the worker, such as its pool and versions; host and process id are added.
+        tell: Called with the worker's id whenever it tries to beat, whether Redis is there or not.
     """
 
     def __init__(
-        self, runner: BlockingRunner, *, heartbeat_timeout: timedelta, info: Mapping[str, object] | None = None
+        self,
+        runner: BlockingRunner,
+        *,
+        heartbeat_timeout: timedelta,
+        info: Mapping[str, object] | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self.worker = _new_worker_id()
         self.queues: set[str] = set()
@@ -53,6 +59,7 @@ class WorkerLife:
         self._timeout = heartbeat_timeout
         self._interval = min(ROUNDS_INTERVAL, heartbeat_timeout / 5)
         self._info = {"host": platform.node(), "pid": os.getpid(), "started": round(time.time()), **(info or {})}
+        self._tell = tell
         self._held: dict[str, Delivery] = {}
         self._suspicious = 0
         self._lock = threading.Lock()
@@ -139,6 +146,8 @@ class WorkerLife:
     def _beat(self) -> None:
         with self._lock:
             worker = self.worker
+        if self._tell is not None:
+            self._tell(worker)
         command = queue_commands.beat([worker], heartbeat_timeout=self._timeout, check_interval=self._interval)
         pulse = self._runner.run(command)
         if pulse.released:

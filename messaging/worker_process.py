@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from messaging.broker import TrunklineBroker
 from messaging.command_runner import PipeliningRunner
 from messaging.connections import async_client
 from messaging.event_loop_worker import EventLoopWorker
+from messaging.life_line import teller_of
 from messaging.limits_file import read_limits_file
 from messaging.redis_clients import connection_errors
 from messaging.settings import DeploymentSettings, resolve_redis_url
@@ -48,6 +50,8 @@ def run_worker(
         broker.client.ping()  # later on Redis may be away; at the start this is a mistake that somebody has to know of
     for command in () if settings.limits_file is None else read_limits_file(settings.limits_file):
         broker.runner.run(command)
+
+    broker.tell_supervisor = teller_of(sys.argv[1:])
 
     async def main() -> None:
         client = async_client(settings)

@@ -245,13 +245,16 @@ def test_what_is_not_there_or_refused_has_a_code_of_its_own(running: Running) ->
 
 
 @on_linux
-def test_a_worker_of_its_own_becomes_the_process_that_works_and_leaves_the_command_line_behind(
+def test_a_worker_of_its_own_runs_under_a_small_supervisor_and_the_command_line_is_left_behind(
     running: Running,
 ) -> None:
-    with running.cli.running("worker", "--pool", "finance", "--threads", "3") as worker:
+    with running.cli.running("worker", "--pool", "finance", "--threads", "3") as supervisor:
         wait_until(lambda: running.has("mortgage_payment"))
-        assert "-m\0workers" in Path(f"/proc/{worker.pid}/cmdline").read_text()
-        result = interrupt(worker, signal.SIGTERM)
+        [worker] = _children(supervisor)
+        assert "-m\0workers" in Path(f"/proc/{worker}/cmdline").read_text()
+        assert "-m\0messaging.supervise" in Path(f"/proc/{supervisor.pid}/cmdline").read_text()
+        assert _resident_mib(supervisor.pid) < _resident_mib(worker) / 2
+        result = interrupt(supervisor, signal.SIGTERM)
     assert result.code == 0
     assert '"slots": 3' in result.err
 
@@ -266,6 +269,11 @@ def test_of_several_workers_one_that_is_killed_is_started_again(running: Running
         children = _children(supervisor)
         assert interrupt(supervisor).code == 0
     wait_until_gone(children)
+
+
+def _resident_mib(pid: int) -> float:
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1]) / 1024
 
 
 def _children(process: "subprocess.Popen[str]") -> set[int]:

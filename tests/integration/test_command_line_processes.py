@@ -113,6 +113,13 @@ def test_help_tells_the_exit_codes_and_imports_nothing_heavy() -> None:
     assert {"redis", "pydantic_settings", "dramatiq", "openai", "trunkline.client"}.isdisjoint(told.split())
 
 
+def test_a_supervisor_imports_the_standard_library_only() -> None:
+    program = "import sys; before = set(sys.modules); import messaging.supervise; print(*(set(sys.modules) - before))"
+    imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    foreign = {name.partition(".")[0] for name in imported.split()} - sys.stdlib_module_names - {"messaging"}
+    assert foreign == set()
+
+
 def test_a_reader_that_goes_away_is_no_error(cli: CommandLine) -> None:
     read, write = os.pipe()
     os.close(read)

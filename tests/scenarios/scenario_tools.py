@@ -151,13 +151,23 @@ async def stroll(steps: int, *, context: ToolContext) -> AsyncIterator[Progress 
 # What goes wrong.
 
 
-@tool(pool="alpha", effect="unsafe", timeout=timedelta(seconds=3))
-def hold_interpreter(seconds: float, *, context: ToolContext) -> str:
-    """Keeps every other thread of its process from running."""
+def _hold_interpreter(context: ToolContext, seconds: float) -> str:
     _note(context, "begin")
     ctypes.PyDLL(None).usleep(round(seconds * 1e6))  # unlike CDLL, it does not let go of the interpreter
     _note(context, "done")
     return "let go"
+
+
+@tool(pool="alpha", effect="unsafe", timeout=timedelta(seconds=3))
+def hold_interpreter(seconds: float, *, context: ToolContext) -> str:
+    """Keeps every other thread of its process from running, and may not be repeated."""
+    return _hold_interpreter(context, seconds)
+
+
+@tool(pool="alpha", effect="read", timeout=LONG)
+def grip(seconds: float, *, context: ToolContext) -> str:
+    """Keeps every other thread of its process from running, for long."""
+    return _hold_interpreter(context, seconds)
 
 
 @tool(pool="alpha", effect="unsafe", timeout=timedelta(seconds=3))

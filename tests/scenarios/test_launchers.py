@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from messaging.command_runner import BlockingRunner
+from messaging.advocate import Advocate
 from messaging.embedded_redis import EmbeddedRedis
 from messaging.envelopes import living_workers
 from messaging.supervisor import ChildSpec, Supervisor
-from tests.scenarios.deployment import Deployment
+from tests.scenarios.deployment import HEARTBEAT_TIMEOUT, Deployment
 from tests.scenarios.endpoint import Endpoint, ask, at_first, call, refuse, say
 from tests.scenarios.faulty_process import Role
 from tests.scenarios.messages import dead_letters, message, push
@@ -162,8 +162,11 @@ async def _supervised(deployment: Deployment, *pools: str, heartbeat_timeout: in
         ChildSpec("orchestrator", orchestrator, environment),
         *[ChildSpec(pool, worker, {**environment, "TRUNKLINE_POOL": pool}) for pool in pools],
     ]
-    runner = BlockingRunner(deployment.redis, namespace=deployment.prefix)
-    supervisor = Supervisor(runner, stop_timeout=timedelta(seconds=5))
+    supervisor = Supervisor(
+        lambda: Advocate(deployment.settings),
+        heartbeat_timeout=timedelta(seconds=heartbeat_timeout),
+        stop_timeout=timedelta(seconds=5),
+    )
     supervisor.start(specs)
     looking = asyncio.create_task(_look(supervisor))
     try:
@@ -236,8 +239,11 @@ async def test_a_retired_process_finishes_its_call_and_is_not_started_again(depl
 async def test_a_retired_process_that_does_not_end_in_its_time_is_killed(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    runner = BlockingRunner(deployment.redis, namespace=deployment.prefix)
-    supervisor = Supervisor(runner, stop_timeout=timedelta(seconds=-4.9))  # five more are added
+    supervisor = Supervisor(
+        lambda: Advocate(deployment.settings),
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        stop_timeout=timedelta(seconds=-4.9),  # five more are added
+    )
     asked, deaf = tmp_path / "asked", tmp_path / "deaf"
     program = (
         "import pathlib, signal, time\n"
@@ -254,13 +260,32 @@ async def test_a_retired_process_that_does_not_end_in_its_time_is_killed(
     looking.cancel()
 
 
-async def test_the_supervisor_vouches_for_a_tool_that_holds_the_interpreter(deployment: Deployment) -> None:
-    async with _supervised(deployment, "alpha", heartbeat_timeout=1) as supervised:
-        workers, pids = _living(deployment), dict(supervised.supervisor.pids)
-        model = deployment.endpoint.script(ask(call("hold_interpreter", seconds=2)), say("done"))
+async def test_a_tool_that_holds_the_interpreter_for_three_time_outs_is_not_taken_for_dead(
+    deployment: Deployment,
+) -> None:
+    """Also not in a pool of a single process, as operators start it, with others that look for the dead."""
+    await deployment.run("orchestrator")
+    with _launched(deployment, "worker", "--pool", "alpha"):
+        await _serving(deployment, "alpha")
+        workers = _living(deployment)
+        seconds = HEARTBEAT_TIMEOUT.total_seconds() * 3
+        model = deployment.endpoint.script(ask(call("grip", seconds=seconds), call("look", text="x")), say("done"))
         job = await deployment.completed(model=model)
-        assert await deployment.outcomes(job) == [("succeeded", "let go")]
-        assert (_living(deployment), supervised.supervisor.pids) == (workers, pids)
+        assert await deployment.outcomes(job) == [("succeeded", "let go"), ("succeeded", "seen x")]
+        assert [one.attempts for one in await deployment.calls(job)] == [1, 1]
+        assert _living(deployment) == workers
+
+
+@contextmanager
+def _launched(deployment: Deployment, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """`trunkline` as operators start it."""
+    command: list[str | Path] = [Path(sys.executable).with_name("trunkline"), *arguments]
+    launcher = subprocess.Popen(command, env={**os.environ, **deployment.environment()}, stderr=subprocess.DEVNULL)
+    try:
+        yield launcher
+    finally:
+        launcher.terminate()
+        launcher.wait(20)
 
 
 def _living(deployment: Deployment) -> set[str]:

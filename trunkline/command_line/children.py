@@ -4,16 +4,14 @@ They run `python -P -m orchestrator`, `workers` and `telemetry`, so that none ca
 and no folder of the user's that happens to be the current one takes the place of a package of ours (`-P`).
 """
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final, NoReturn
+from typing import Final
 
 from messaging.supervisor import ChildSpec
 from trunkline.command_line.failures import BadInput
 
 __all__ = [
-    "become",
     "orchestrator_children",
     "orchestrator_environment",
     "telemetry_children",
@@ -71,11 +69,3 @@ def worker_name(pool: str, number: int) -> str:
 def telemetry_children(number: int, environment: Mapping[str, str]) -> list[ChildSpec]:
     """Several telemetry processes."""
     return [ChildSpec(f"telemetry {n}", _TELEMETRY, environment) for n in range(1, number + 1)]
-
-
-def become(child: ChildSpec) -> NoReturn:
-    """Replaces this process by a child's."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # The command is ours; there is no shell, which is the point.
-    os.execve(child.command[0], list(child.command), {**os.environ, **child.environment})  # noqa: S606

@@ -17,6 +17,7 @@ import structlog
 from pydantic import SecretStr
 
 from ledger.catalogue import read_catalogue
+from messaging.advocate import Advocate
 from messaging.command_runner import BlockingRunner
 from messaging.connections import blocking_client
 from messaging.embedded_redis import EmbeddedRedis
@@ -99,7 +100,11 @@ class Deployment:
         client = self._resources.enter_context(blocking_client(self.settings))
         namespace = self.settings.key_prefix
         self._runner = BlockingRunner(client, namespace=namespace, patience_s=_PATIENCE_WITH_REDIS_S)
-        self._supervisor = Supervisor(self._runner, stop_timeout=wanted.stop_timeout)
+        self._supervisor = Supervisor(
+            lambda: Advocate(self.settings),
+            heartbeat_timeout=self.settings.heartbeat_timeout,
+            stop_timeout=wanted.stop_timeout,
+        )
         if self.model is not None:
             self.model.wait()  # before the others start, which would slow it down
         self._began = int(time.time())

@@ -1,6 +1,7 @@
 """`trunkline orchestrator`, `worker` and `telemetry`: processes of a deployment that somebody else keeps running.
 
-What is wrong is said here, before anything is started: a child that dies at its start would be started for ever.
+What is wrong is said here, before anything is started: a child that dies at its start would be started for ever. Then
+this process becomes a supervisor, which carries nothing of the command line.
 """
 
 from collections.abc import Sequence
@@ -84,20 +85,8 @@ def telemetry(processes: _Processes = 1, as_json: JsonOption = False) -> None:
 def _run(
     children: "Sequence[ChildSpec]", settings: "DeploymentSettings", *, stop_timeout: "timedelta", output: Output
 ) -> None:
-    from messaging.command_runner import BlockingRunner
-    from messaging.connections import blocking_client
-    from messaging.logging import configure_logging
-    from messaging.supervisor import Supervisor
-    from trunkline.command_line.children import become
+    from messaging.supervise import become_supervisor
     from trunkline.command_line.connection import require_fit_redis
 
     require_fit_redis(settings, output)
-    if len(children) == 1:
-        become(children[0])
-    configure_logging(
-        settings.log_level, settings.log_format, process_role="supervisor", hidden_fields=settings.redact_fields
-    )
-    with blocking_client(settings) as client:
-        supervisor = Supervisor(BlockingRunner(client, namespace=settings.key_prefix), stop_timeout=stop_timeout)
-        supervisor.start(children)
-        supervisor.run()
+    become_supervisor(children, heartbeat_timeout=settings.heartbeat_timeout, stop_timeout=stop_timeout)
