@@ -5,12 +5,10 @@ import sys
 from datetime import timedelta
 from typing import Final
 
-import redis
-
-from benchmarks.contenders.message_actors import REDIS_URL, SLOTS
-from messaging.broker import TrunklineBroker
-from messaging.command_runner import BlockingRunner
+from benchmarks.contenders.message_actors import HEARTBEAT_TIMEOUT_S, REDIS_URL, SLOTS
+from messaging.advocate import Advocate
 from messaging.logging import configure_logging
+from messaging.settings import DeploymentSettings, load_settings
 from messaging.supervisor import ChildSpec, Supervisor
 
 SLOTS_OF_CHILDREN: Final = "BENCHMARK_SLOTS_OF_CHILDREN"
@@ -19,9 +17,9 @@ SLOTS_OF_CHILDREN: Final = "BENCHMARK_SLOTS_OF_CHILDREN"
 def main() -> None:
     """Keeps a child for each number of slots until SIGTERM."""
     configure_logging("info", "json")
-    client = redis.Redis.from_url(os.environ[REDIS_URL])
-    runner = BlockingRunner(client, namespace=TrunklineBroker(client).namespace)
-    supervisor = Supervisor(runner, stop_timeout=timedelta(0))
+    timeout = timedelta(seconds=float(os.environ[HEARTBEAT_TIMEOUT_S]))
+    settings = load_settings(DeploymentSettings, redis_url=os.environ[REDIS_URL], heartbeat_timeout=timeout)
+    supervisor = Supervisor(lambda: Advocate(settings), heartbeat_timeout=timeout, stop_timeout=timedelta(0))
     command = [sys.executable, "-m", "benchmarks.contenders.message_loop"]
     slots_of_children = os.environ[SLOTS_OF_CHILDREN].split(",")
     supervisor.start(
