@@ -79,26 +79,23 @@ def one_at_a_time(client: JobClient, *, jobs: int) -> list[float]:
 def at_a_rate(client: JobClient, *, per_s: float, duration_s: float) -> list[float]:
     """How long each job took, ms, when they come at a fixed rate, whether earlier ones have ended or not.
 
-    A job that could not be handed in on time counts from when it was due. Jobs are handed in from a thread of their
-    own: whoever waits for an end in Redis with a time-out comes back up to 100 ms late from an idle one.
+    A job that could not be handed in on time counts from when it was due. A thread of its own hands them in: Redis ends
+    a blocking command that nothing came for up to a tenth of a second late, so who waits for answers is not on time.
     """
     begin = time.perf_counter()
     due = [begin + index / per_s for index in range(round(per_s * duration_s))]
-    due_at: dict[str, float] = {}
-    heard_at: dict[str, float] = {}
 
-    def submit_all() -> None:
-        for at in due:
-            time.sleep(max(0.0, at - time.perf_counter()))
-            due_at[client.submit()] = at
+    def hand_in(at: float) -> str:
+        time.sleep(max(0.0, at - time.perf_counter()))
+        return client.submit()
 
+    ended_at: dict[str, float] = {}
     with ThreadPoolExecutor(1) as submitter:
-        submitting = submitter.submit(submit_all)
-        while len(heard_at) < len(due):
+        jobs = [submitter.submit(hand_in, at) for at in due]
+        while len(ended_at) < len(due):
             ended = client.ended(_JOB_PATIENCE_S)
             heard = time.perf_counter()
             if not ended:
                 raise JobFailed(f"no job ended within {_JOB_PATIENCE_S:.0f} s")
-            heard_at.update(dict.fromkeys(ended, heard))
-        submitting.result()
-    return [(heard_at[job] - at) * 1000 for job, at in due_at.items()]
+            ended_at |= dict.fromkeys(ended, heard)
+        return [(ended_at[job.result()] - at) * 1000 for job, at in zip(jobs, due, strict=True)]
