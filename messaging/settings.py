@@ -79,6 +79,8 @@ class DeploymentSettings(BaseSettings):
     """Without a sign of life for this long, other processes take over a worker's messages."""
     limits_file: _Folder | None = None
     """A TOML file with the limits that queues begin with; see `messaging.limits_file`."""
+    health_port: int | None = Field(None, ge=1, le=65535)
+    """A process of its own answers /live and /ready there, on all interfaces; see `messaging.health`."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _LowerCase] = "info"
     log_format: Annotated[Literal["auto", "json", "console"], _LowerCase] = "auto"
     """`auto` is for people when standard error is a terminal, else JSON."""

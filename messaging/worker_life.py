@@ -67,6 +67,7 @@ class WorkerLife:
         self._next_round = 0.0
         self._stopping = False
         self._thread: threading.Thread | None = None
+        self._beaten_at = float("-inf")
         self._on_beat: list[Callable[[Pulse], None]] = []
 
     def start(self, queues: Iterable[str]) -> None:
@@ -118,6 +119,13 @@ class WorkerLife:
         """The ids of the messages of `queue` that this process works on."""
         return [delivery.id for delivery in list(self._held.values()) if delivery.queue == queue]
 
+    def unready(self) -> str | None:
+        """Why this worker gets no work just now, for people; None if it is among the living."""
+        silent_s = time.monotonic() - self._beaten_at
+        if silent_s <= self._timeout.total_seconds():
+            return None
+        return "has not beaten yet" if silent_s == float("inf") else f"no beat for {silent_s:.0f} s; is Redis away?"
+
     def round_due_in(self, delay: timedelta) -> None:
         """Something was scheduled: makes sure that a round happens when it is due, not half a second later."""
         due = time.monotonic() + delay.total_seconds()
@@ -158,6 +166,7 @@ class WorkerLife:
         mine = pulse.workers[0]
         if not mine.alive:
             self.renew(worker)
+        self._beaten_at = time.monotonic()
         self._suspicious = self._suspicious + 1 if mine.held > len(self._held) else 0
         if self._suspicious >= _SUSPICIOUS_BEATS:
             self.leaking, self._suspicious = set(self.queues), 0

@@ -13,6 +13,7 @@ from messaging.broker import TrunklineBroker
 from messaging.command_runner import PipeliningRunner
 from messaging.connections import async_client
 from messaging.event_loop_worker import EventLoopWorker
+from messaging.health import health_server
 from messaging.life_line import teller_of
 from messaging.limits_file import read_limits_file
 from messaging.redis_clients import connection_errors
@@ -67,7 +68,8 @@ def run_worker(
             loop.add_signal_handler(number, stop.set)
         _log.info("consuming", queues=sorted(broker.get_declared_queues()), slots=slots)
         try:
-            await worker.run(stop)
+            async with health_server(settings.health_port, broker.life.unready):
+                await worker.run(stop)
         finally:
             if close is not None:
                 await close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trunkline.command_line.failures import BadInput
 from trunkline.command_line.output import JsonOption, Output
 
 if TYPE_CHECKING:
@@ -88,5 +89,7 @@ def _run(
     from messaging.supervise import become_supervisor
     from trunkline.command_line.connection import require_fit_redis
 
+    if len(children) > 1 and settings.health_port is not None:
+        raise BadInput("usage", "--processes: TRUNKLINE_HEALTH_PORT is a port for one process; unset it, or start one")
     require_fit_redis(settings, output)
     become_supervisor(children, heartbeat_timeout=settings.heartbeat_timeout, stop_timeout=stop_timeout)

@@ -96,5 +96,9 @@ def deployment_wanted(
         scaling=scaling,
         stop_timeout=max(of_orchestrators.stop_timeout, stop_timeout),
         # The pools' own settings have another default for it, on some platforms.
-        environment={"TRUNKLINE_DATA_DIR": str(settings.data_dir), **(environment or {})},
+        environment={
+            "TRUNKLINE_DATA_DIR": str(settings.data_dir),
+            "TRUNKLINE_HEALTH_PORT": "",  # which is for one process
+            **(environment or {}),
+        },
     )
