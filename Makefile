@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
+# What goes into images: the same versions, without what only developers need.
+LOCK_IMAGE = .venv-lock/bin/uv pip compile pyproject.toml --constraint requirements.lock --python-platform linux --python-version 3.13 --generate-hashes --no-header --no-annotate --quiet
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench lock schemas clean
 
@@ -49,6 +52,8 @@ schemas: setup
 lock:
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
 	.venv-lock/bin/uv pip compile pyproject.toml --group dev --extra postgres --universal --generate-hashes --no-header --quiet --output-file requirements.lock
+	$(LOCK_IMAGE) --output-file deploy/requirements.lock
+	$(LOCK_IMAGE) --extra postgres --output-file deploy/requirements-postgres.lock
 	@rm -rf .venv-lock
 
 clean:
