@@ -51,7 +51,11 @@ class AsyncCommandRunner(Protocol):
     """What the actors need of Redis."""
 
     async def run(self, command: Command[T]) -> T:
-        """Sends `command`, again and again while Redis is away, and reads its answer."""
+        """Sends `command`, again and again while Redis is away or full, and reads its answer."""
+        ...
+
+    async def run_once(self, command: Command[T]) -> T:
+        """Sends `command` once: for what is not worth waiting for while Redis is away or full."""
         ...
 
 

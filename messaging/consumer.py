@@ -19,7 +19,7 @@ from dramatiq.errors import ConnectionClosed, DecodeError
 from dramatiq.message import Message
 
 from messaging import queue_commands
-from messaging.command_runner import TRANSIENT
+from messaging.command_runner import FULL, TRANSIENT
 from messaging.delivery import Delivery, set_current_delivery
 from messaging.log_context import bind_message
 
@@ -37,6 +37,8 @@ LONGEST_WAIT = timedelta(seconds=1)
 _TIMEOUT_LATENESS_S = 0.11
 #: A consumer without a free slot looks again this often; slots are freed by threads that do not tell.
 _NO_ROOM_PAUSE_S = 0.0005
+#: While Redis is full, consumers look again this often.
+_FULL_PAUSE_S = 0.2
 
 
 def decode_message(delivery: Delivery) -> Message[Any]:
@@ -236,13 +238,22 @@ class BlockingConsumer(Consumer):
         if fetched.held_up_by and not fetched.deliveries:
             self._wait_for_bell(worker, fetched)
         elif not fetched.deliveries:
-            runner.run(queue_commands.wait_for_message(self.broker.namespace, worker, queue, timeout_s=self._wait_s))
+            self._wait_for_message(worker)
         if not fetched.deliveries:
             return False
         for delivery in fetched.deliveries:
             life.hold(delivery)
             self._fetched.append(delivery)
         return True
+
+    def _wait_for_message(self, worker: str) -> None:
+        command = queue_commands.wait_for_message(
+            self.broker.namespace, worker, self.queue_name, timeout_s=self._wait_s
+        )
+        try:
+            self.broker.runner.run(command)
+        except FULL:  # a blocking move is a write, unlike a fetch
+            time.sleep(_FULL_PAUSE_S)
 
     def _wait_for_bell(self, worker: str, fetched: Fetched) -> None:
         begun = time.monotonic()

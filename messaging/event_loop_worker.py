@@ -171,7 +171,7 @@ class EventLoopWorker:
         if len(self._in_flight) >= self._slots:
             return False
         command = queue_commands.wait_for_message(self._broker.namespace, worker, queue, timeout_s=self._wait_s)
-        while not (await self._links[queue].round_trip([command.words]))[0]:
+        while not await self._links[queue].ask(command.words):
             if self._broker.life.worker != worker or queue in self._broker.life.leaking:
                 return False
         return True
@@ -183,7 +183,7 @@ class EventLoopWorker:
         rung, in_redis_s = None, part_in_redis_s(fetched)
         if in_redis_s > 0:
             command = queue_commands.wait_for_bell(self._broker.namespace, worker, queue, timeout_s=in_redis_s)
-            [rung] = await self._links[queue].round_trip([command.words])
+            rung = await self._links[queue].ask(command.words)
         if fetched.held_up_by == "throttled" and rung is None:
             await asyncio.sleep(due - loop.time())
 

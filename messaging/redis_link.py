@@ -56,6 +56,17 @@ class RedisLink:
                 await connection.disconnect(nowait=True)
         return answers
 
+    async def ask(self, command: Sequence[Word]) -> Any:
+        """Sends one command and reads its answer.
+
+        Raises:
+            redis.exceptions.RedisError: What Redis answered, or that the connection broke.
+        """
+        [answer] = await self.round_trip([command])
+        if isinstance(answer, ResponseError):
+            raise answer
+        return answer
+
     async def close(self) -> None:
         """Closes the connection."""
         if self._connection is not None:

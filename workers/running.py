@@ -161,7 +161,10 @@ def _run_sync(
 
 
 class _ProgressReporter:
-    """Sends progress to the ledger, from any thread, without making the tool wait for it."""
+    """Sends progress to the ledger, from any thread, without making the tool wait for it.
+
+    It is sent once: the outcome, which waits for it, shall not wait until Redis has room.
+    """
 
     def __init__(self, runner: AsyncCommandRunner, attempt: Attempt) -> None:
         self._runner = runner
@@ -189,7 +192,7 @@ class _ProgressReporter:
             message=progress.message,
             fraction=progress.fraction,
         )
-        task = self._loop.create_task(self._runner.run(command))
+        task = self._loop.create_task(self._runner.run_once(command))
         self._sending.add(task)
         task.add_done_callback(self._sent)
 

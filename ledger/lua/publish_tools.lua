@@ -1,5 +1,6 @@
-#!lua
--- publish_tools: a living worker says which tools it has.
+#!lua flags=allow-oom
+-- publish_tools: a living worker says which tools it has. Also when memory is full: a tool that nobody publishes is offered to
+-- no model, and what is published again takes no more room.
 --
 -- ARGV: then for each tool: reference (name@version), specification (JSON)
 -- Answer: how many tools the catalogue did not have

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import pytest_asyncio
@@ -64,6 +66,17 @@ async def _all_is_done_once(shaky: Deployment, jobs: list[Accepted]) -> None:
     assert all(process.alive for process in shaky.processes)
 
 
+async def _keep_submitting(shaky: Deployment) -> list[Accepted]:
+    """Hands jobs in without a pause, until it is cancelled; answers those that were accepted."""
+    accepted: list[Accepted] = []
+    model = shaky.endpoint.script(say("heard"))
+    with suppress(asyncio.CancelledError):
+        while True:
+            accepted.append(await shaky.submit(model=model))
+            await asyncio.sleep(0.02)
+    return accepted
+
+
 def _living(shaky: Deployment) -> set[str]:
     return {info["worker"] for info in shaky.ask(living_workers())}
 
@@ -76,6 +89,7 @@ async def test_nothing_is_lost_and_nobody_is_declared_dead_while_redis_is_away(s
     following = asyncio.create_task(shaky.result(jobs[0]))
     await wait_until(lambda: "xread" in {one["cmd"] for one in shaky.redis.client_list()}, "somebody who follows a job")
     workers = _living(shaky)
+    upstream = asyncio.create_task(_keep_submitting(shaky))
     if how == "killed":
         os.kill(server.pid, signal.SIGKILL)
         await wait_until(lambda: not server.alive, "its death")
@@ -84,6 +98,10 @@ async def test_nothing_is_lost_and_nobody_is_declared_dead_while_redis_is_away(s
     await asyncio.sleep(TIMEOUT_S * 1.2)  # longer than it takes to be declared dead
     server.start()
     await _all_is_done_once(shaky, jobs)
+    upstream.cancel()
+    accepted = await upstream
+    assert len(accepted) > 1, "before and after"
+    assert {(await shaky.result(job)).answer for job in accepted} == {"heard"}
     assert (await following).answer == "done"
     assert "Redis is away" in "".join(process.log.read_text() for process in shaky.processes)
     assert _living(shaky) == workers
@@ -106,15 +124,31 @@ async def test_connections_that_are_cut_are_made_again(shaky: Deployment) -> Non
     await _all_is_done_once(shaky, jobs)
 
 
-async def test_a_full_redis_refuses_new_jobs_and_finishes_the_others_when_there_is_room(shaky: Deployment) -> None:
+async def test_a_full_redis_ends_what_has_begun_declares_nobody_dead_and_goes_on_when_there_is_room(
+    shaky: Deployment,
+) -> None:
     jobs = await _begin(shaky)
+    ending = shaky.endpoint.script(ask(call("walk", steps=4), call("watchful_nap", seconds=0.5)), say("arrived"))
+    job = await shaky.submit(model=ending)
+    await shaky.noted("begin", job)
     workers = _living(shaky)
     shaky.redis.config_set("maxmemory", 1)
     try:
         with pytest.raises(redis.OutOfMemoryError):
             shaky.redis.set("x", "y")
-        await asyncio.sleep(TIMEOUT_S * 0.6)
+        asked_before = _scripts_run(shaky)
+        begun = time.monotonic()
+        assert (await shaky.result(job)).answer == "arrived"
+        await shaky.run("workers", pool="gamma", heartbeat_timeout=TIMEOUT_S)
+        await wait_until(lambda: time.monotonic() - begun > TIMEOUT_S * 1.2, "longer than it takes to be declared dead")
+        assert workers <= _living(shaky)
+        assert all(info["silent_ms"] < TIMEOUT_S * 1000 for info in shaky.ask(living_workers()))
+        assert _scripts_run(shaky) - asked_before < 3000, "idle consumers do not wait"
     finally:
         shaky.redis.config_set("maxmemory", 0)
     await _all_is_done_once(shaky, jobs)
-    assert _living(shaky) == workers
+    assert workers <= _living(shaky)
+
+
+def _scripts_run(shaky: Deployment) -> int:
+    return int(shaky.redis.info("commandstats")["cmdstat_evalsha"]["calls"])

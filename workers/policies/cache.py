@@ -28,8 +28,8 @@ def use_cache(runner: AsyncCommandRunner, *, namespace: str) -> Policy:
         ended = await proceed(attempt)
         if isinstance(ended, Answered) and ended.outcome.kind == "succeeded" and ended.stored_result is None:
             try:
-                await runner.run(keep_result(key, ended.outcome.content, ttl=ttl))
-            except RedisError as error:  # full: a cache is no reason to lose an outcome
+                await runner.run_once(keep_result(key, ended.outcome.content, ttl=ttl))
+            except RedisError as error:  # away or full: a cache is no reason to keep an outcome waiting
                 _log.warning("a result was not cached", error=str(error))
         return ended
 
