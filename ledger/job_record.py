@@ -10,6 +10,7 @@ from messaging.command import Command, text
 from schemas.chat_job import JobTerms
 from schemas.events import JobEvent
 from schemas.job_result import JobError, JobState
+from schemas.trace_ids import job_span_id
 
 _FIELDS = (
     "state",
@@ -22,6 +23,7 @@ _FIELDS = (
     "deadline_ms",
     "turn",
     "error",
+    "previous",
 )
 
 
@@ -41,13 +43,15 @@ class JobRecord:
     turn: int
     """The turn that it is in, or ended in."""
     error: JobError | None
+    previous: tuple[str, str] | None
+    """The trace and the span of the job before it in its conversation."""
 
 
 def read_record(namespace: str, job_id: str) -> Command[JobRecord | None]:
     """The record of a job; None if there is no such job (any more)."""
 
     def decode(answer: list[bytes | None]) -> JobRecord | None:
-        state, conversation, tenant, spec, trace, accepted_us, ended_us, deadline_ms, turn, error = (
+        state, conversation, tenant, spec, trace, accepted_us, ended_us, deadline_ms, turn, error, previous = (
             None if value is None else text(value) for value in answer
         )
         if state is None or conversation is None or tenant is None or spec is None or trace is None:
@@ -64,9 +68,15 @@ def read_record(namespace: str, job_id: str) -> Command[JobRecord | None]:
             deadline_ms=int(deadline_ms or 0),
             turn=int(turn or 0),
             error=JobError.model_validate_json(error) if error else None,
+            previous=_span_of(previous) if previous else None,
         )
 
     return Command(None, ("HMGET", f"{namespace}:job:{job_id}", *_FIELDS), decode)
+
+
+def _span_of(previous: str) -> tuple[str, str]:
+    job_id, _, trace_id = previous.partition("|")
+    return trace_id, job_span_id(job_id)
 
 
 def read_all_events(namespace: str, job_id: str) -> Command[Sequence[JobEvent]]:

@@ -175,9 +175,22 @@ def retry_turn(
 def _requested(index: int, call: OpenCall | RefusedCall) -> RequestedCall:
     match call:
         case OpenCall(tool=tool):
-            return RequestedCall(index=index, tool=tool.reference, pool=tool.pool, arguments=call.arguments)
+            return RequestedCall(
+                index=index,
+                tool=tool.reference,
+                pool=tool.pool,
+                arguments=call.arguments,
+                tool_call_id=call.tool_call_id,
+            )
         case RefusedCall(outcome=outcome):
-            return RequestedCall(index=index, tool=call.tool, pool=None, arguments=call.arguments, outcome=outcome.kind)
+            return RequestedCall(
+                index=index,
+                tool=call.tool,
+                pool=None,
+                arguments=call.arguments,
+                tool_call_id=call.tool_call_id,
+                outcome=outcome.kind,
+            )
 
 
 def _answered_data(turn: int, facts: ModelFacts, calls: Sequence[RequestedCall]) -> str:

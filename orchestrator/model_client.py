@@ -54,7 +54,16 @@ _MOST_TOKENS: Final = 10**12
 
 
 class ModelError(Exception):
-    """A model call failed. The message is the provider's, without secrets."""
+    """A model call failed. The message is the provider's, without secrets.
+
+    Args:
+        message: What happened.
+        error_type: The class of it, for traces and metrics.
+    """
+
+    def __init__(self, message: str, *, error_type: str = "_OTHER") -> None:
+        super().__init__(message)
+        self.error_type = error_type
 
 
 class ModelUnavailable(ModelError):
@@ -63,10 +72,11 @@ class ModelUnavailable(ModelError):
     Args:
         message: What happened.
         retry_after_s: What the endpoint asked for, seconds.
+        error_type: The class of it, for traces and metrics.
     """
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry_after_s: float | None = None, error_type: str = "invalid_answer") -> None:
+        super().__init__(message, error_type=error_type)
         self.retry_after_s = retry_after_s
 
 

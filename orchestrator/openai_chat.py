@@ -54,9 +54,13 @@ class OpenAIChat:
             causes = list(_causes(error))
             # The SDK also calls a connection that breaks a time-out; aiohttp knows better.
             if any(isinstance(cause, TimeoutError) for cause in causes):
-                raise ModelUnavailable(f"the model did not answer within {timeout_s:.3g} s") from error
+                raise ModelUnavailable(
+                    f"the model did not answer within {timeout_s:.3g} s", error_type="timeout"
+                ) from error
             reason = redact(str(causes[-1]) or type(causes[-1]).__name__)
-            raise ModelUnavailable(f"cannot reach the model at {self._client.base_url}: {reason}") from error
+            raise ModelUnavailable(
+                f"cannot reach the model at {self._client.base_url}: {reason}", error_type="connection"
+            ) from error
         except (openai.APIError, ValueError) as error:
             raise ModelUnavailable(f"the model's answer was cut off or is no JSON: {redact(str(error))}") from error
         if isinstance(completion, str):
@@ -102,8 +106,8 @@ def _status_error(error: openai.APIStatusError) -> ModelUnavailable | ModelRefus
     message = f"HTTP {error.status_code}: {redact(_provider_message(error))}"
     worth_it = error.status_code in _WORTH_TRYING_AGAIN or error.status_code >= 500
     if worth_it and error.code not in _HOPELESS_CODES:
-        return ModelUnavailable(message, retry_after_s=_retry_after_s(error))
-    return ModelRefused(message)
+        return ModelUnavailable(message, retry_after_s=_retry_after_s(error), error_type=str(error.status_code))
+    return ModelRefused(message, error_type=str(error.status_code))
 
 
 def _provider_message(error: openai.APIStatusError) -> str:

@@ -77,7 +77,7 @@ class TurnTaker:
 
     async def _recording(self, delivery: Delivery, envelope: TurnEnvelope, claim: TurnClaimed) -> "_Recording | None":
         """How to record what follows; None if the job has ended meanwhile."""
-        job_id, turn = envelope.job_id, envelope.turn
+        job_id, turn, claimed_ns = envelope.job_id, envelope.turn, time.perf_counter_ns()
         if claim.remaining_s <= 0:
             return _Recording(job_end.expire_job(delivery, job_id))
         offer = offer_tools(claim.terms.tools, await self.catalogue.tools())
@@ -86,12 +86,14 @@ class TurnTaker:
             offer = offer_tools(claim.terms.tools, await self.catalogue.tools(fresh=True))
         if offer.missing:
             return self._without_tools(delivery, envelope, claim, offer)
-        call = _ModelCall(self.model, self._request(claim, offer, turn), claim.attempt)
+        # By Redis's clock, as everything that is recorded: what it said at the claim, and what has passed since.
+        started_us = claim.now_us + (time.perf_counter_ns() - claimed_ns) // 1000
+        call = _ModelCall(self.model, self._request(claim, offer, turn), claim.attempt, started_us=started_us)
         outcome = await call.run(delivery, timeout_s=min(self.model_timeout.total_seconds(), claim.remaining_s))
         if outcome is None:
             return None
         if isinstance(outcome, ModelError):
-            return self._after_error(delivery, envelope, claim, call.facts(), outcome)
+            return self._after_error(delivery, envelope, claim, call.facts(error=outcome), outcome)
         situation = TurnSituation(
             job_id=job_id,
             turn=turn,
@@ -142,7 +144,9 @@ class TurnTaker:
                 )
                 return _Recording(command)
             case TryAgain(reason=reason):
-                return self._after_error(delivery, envelope, claim, facts, ModelUnavailable(reason))
+                unusable = ModelUnavailable(reason)
+                facts = facts.model_copy(update={"error_type": unusable.error_type})
+                return self._after_error(delivery, envelope, claim, facts, unusable)
             case Fail(error=error):
                 return _failure(delivery, envelope, error, facts)
 
@@ -211,11 +215,11 @@ def _failure(
 class _ModelCall:
     """One call of the model, its cancellation and its facts."""
 
-    def __init__(self, model: ModelClient, request: ModelRequest, attempt: int) -> None:
+    def __init__(self, model: ModelClient, request: ModelRequest, attempt: int, *, started_us: int) -> None:
         self._model = model
         self._request = request
         self._attempt = attempt
-        self._started_us = time.time_ns() // 1000
+        self._started_us = started_us
         self._started = time.perf_counter_ns()
         self._elapsed_us = 0
 
@@ -240,11 +244,11 @@ class _ModelCall:
             async with asyncio.timeout(timeout_s):
                 return await self._model.complete(self._request, timeout_s=timeout_s)
         except TimeoutError:
-            return ModelUnavailable(f"the model did not answer within {timeout_s:.3g} s")
+            return ModelUnavailable(f"the model did not answer within {timeout_s:.3g} s", error_type="timeout")
         except ModelError as error:
             return error
 
-    def facts(self, answer: ModelAnswer | None = None) -> ModelFacts:
+    def facts(self, answer: ModelAnswer | None = None, *, error: ModelError | None = None) -> ModelFacts:
         """What is recorded of the call."""
         return ModelFacts(
             model=self._request.model,
@@ -254,8 +258,10 @@ class _ModelCall:
             response_model=answer and answer.response_model,
             response_id=answer and answer.response_id,
             finish_reason=answer and answer.finish_reason,
+            error_type=error and error.error_type,
             prompt_tokens=answer and answer.prompt_tokens,
             completion_tokens=answer and answer.completion_tokens,
+            history=len(self._request.messages),
         )
 
 

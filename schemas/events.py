@@ -74,8 +74,12 @@ class ModelFacts(WireModel):
     response_model: str | None = None
     response_id: str | None = None
     finish_reason: str | None = None
+    error_type: str | None = None
+    """The class of the error, if it failed: an HTTP status, `timeout`, `connection`, `invalid_answer`."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    history: int | None = None
+    """How many messages of the conversation the model was given: all there were."""
 
 
 class ModelFailed(Event):
@@ -94,6 +98,7 @@ class RequestedCall(WireModel):
     tool: str
     pool: str | None
     arguments: str
+    tool_call_id: str = ""
     outcome: OutcomeKind | None = None
     """Set if the call was refused at once."""
 

@@ -24,5 +24,10 @@ def attempt_span_id(step_id: str, attempt: int) -> str:
     return _span_id(f"{step_id}#{attempt}")
 
 
+def part_span_id(step_id: str, part: str) -> str:
+    """The span of a part of a job, turn or call that is never current anywhere, such as a wait."""
+    return _span_id(f"{step_id}:{part}")
+
+
 def _span_id(name: str) -> str:
     return blake2b(name.encode(), digest_size=8).hexdigest()

@@ -24,6 +24,8 @@ _log = structlog.get_logger(__name__)
 AT_ONCE: Final = 200
 #: How long nothing new is waited for before the feed is asked again.
 IDLE_PAUSE: Final = timedelta(milliseconds=500)
+#: How long what is under way may go on after a stop.
+STOP_PATIENCE: Final = timedelta(seconds=3)
 _BEAT: Final = READER_SILENCE / 5
 
 #: Makes something of entries; answers what it counts, by name. What it raises keeps the entries unacknowledged.
@@ -41,7 +43,7 @@ class FeedReader:
 
     def __init__(self, runner: AsyncCommandRunner, *, group: str, handle: Handle) -> None:
         self._runner = runner
-        self._group = group
+        self.group = group
         self._handle = handle
         self._reader = f"{platform.node()}-{os.getpid()}-{uuid4().hex[:8]}"
         self.last_read: FeedRead | None = None
@@ -49,17 +51,25 @@ class FeedReader:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Reads until `stop` is set; then others get at once what was not acknowledged."""
+        stopped = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
-                if not await self.read_once():
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(stop.wait(), IDLE_PAUSE.total_seconds())
+                reading = asyncio.create_task(self.read_once())
+                await asyncio.wait((reading, stopped), return_when=asyncio.FIRST_COMPLETED)
+                if not reading.done():  # whoever it is exported to may be away for long
+                    await asyncio.wait((reading,), timeout=STOP_PATIENCE.total_seconds())
+                    reading.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    if await reading:
+                        continue
+                await asyncio.wait((stopped,), timeout=IDLE_PAUSE.total_seconds())
         finally:
-            await self._runner.run(leave_feed(self._group, self._reader))
+            stopped.cancel()
+            await self._runner.run(leave_feed(self.group, self._reader))
 
     async def read_once(self) -> int:
         """Handles what there is, at most `AT_ONCE` entries; answers how many."""
-        read = self.last_read = await self._runner.run(read_feed(self._group, self._reader, room=AT_ONCE))
+        read = self.last_read = await self._runner.run(read_feed(self.group, self._reader, room=AT_ONCE))
         if not read.entries:
             return 0
         beats = asyncio.create_task(self._beat())
@@ -68,11 +78,11 @@ class FeedReader:
         finally:
             beats.cancel()
         # Metric state that belongs to these entries is to be applied by the same script: see `acknowledge_feed.lua`.
-        await self._runner.run(acknowledge_feed(self._group, self._reader, read.entries, counts=counts))
+        await self._runner.run(acknowledge_feed(self.group, self._reader, read.entries, counts=counts))
         return len(read.entries)
 
     async def _beat(self) -> None:
         """Says that this reader lives, however long an export takes."""
         while True:
             await asyncio.sleep(_BEAT.total_seconds())
-            self.last_read = await self._runner.run(read_feed(self._group, self._reader, room=0))
+            self.last_read = await self._runner.run(read_feed(self.group, self._reader, room=0))

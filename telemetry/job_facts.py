@@ -45,6 +45,9 @@ class Attempt:
     ended_us: int | None
     end: AttemptEnd
     error: str = ""
+    """What happened, for people. It may quote content."""
+    error_type: str = ""
+    """The class of it."""
     elapsed_us: int | None = None
     """How long the tool ran, of a call."""
     model: ModelFacts | None = None
@@ -65,6 +68,8 @@ class CallFacts:
     pool: str | None
     """None if it was refused before it was sent."""
     arguments: str
+    tool_call_id: str
+    """The model's."""
     sent_us: int
     attempts: Sequence[Attempt]
     ended_us: int | None
@@ -125,6 +130,11 @@ def reported_turns(facts: JobFacts, entry: FeedEntry) -> Sequence[TurnFacts]:
         return ()
     told_before = max((number for number in late if number < last), default=0)
     return [turn for turn in facts.turns if told_before < turn.number <= last]
+
+
+def has_been_long(facts: JobFacts) -> bool:
+    """Whether a turn of the job ended late; then it is reported turn by turn."""
+    return any(turn.number < facts.record.turn and _is_late(turn, facts) for turn in facts.turns)
 
 
 def may_report(entry: FeedEntry) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import structlog
 
@@ -12,7 +13,12 @@ from messaging.logging import configure_logging
 from messaging.redis_clients import connection_errors
 from messaging.settings import load_settings, resolve_redis_url
 from telemetry.feed import FeedReader
+from telemetry.otlp_http import OtlpHttpExporter
 from telemetry.settings import TelemetrySettings
+from telemetry.tracing import TraceExporter
+
+#: The group of readers that export traces.
+TRACES = "traces"
 
 _log = structlog.get_logger(__name__)
 
@@ -25,19 +31,28 @@ async def run(settings: TelemetrySettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    readers = feed_readers(settings, runner)
-    _log.info("reading the feed", groups=len(readers))
+    closing = AsyncExitStack()
+    readers = feed_readers(settings, runner, closing)
+    _log.info("reading the feed", groups=[reader.group for reader in readers])
     try:
         await asyncio.gather(stop.wait(), *(reader.run(stop) for reader in readers))
     finally:
+        await closing.aclose()
         await runner.close()
         await client.aclose()
     _log.info("stopped")
 
 
-def feed_readers(settings: TelemetrySettings, runner: PipeliningRunner) -> Sequence[FeedReader]:
-    """Who reads the feed in this process: one reader for each purpose."""
-    return ()
+def feed_readers(
+    settings: TelemetrySettings, runner: PipeliningRunner, closing: AsyncExitStack
+) -> Sequence[FeedReader]:
+    """Who reads the feed in this process: one reader for each purpose. `closing` closes what they use."""
+    readers = []
+    if (endpoint := settings.otlp_endpoint("traces")) is not None:
+        exporter = OtlpHttpExporter(endpoint)
+        closing.push_async_callback(exporter.close)
+        readers.append(FeedReader(runner, group=TRACES, handle=TraceExporter(runner, settings, exporter)))
+    return readers
 
 
 def main() -> None:

@@ -122,6 +122,7 @@ class _Call:
             version=version or None,
             pool=self.requested.pool,
             arguments=self.requested.arguments,
+            tool_call_id=self.requested.tool_call_id,
             sent_us=self.sent_us,
             attempts=tuple(self.step.attempts),
             ended_us=ended.at_us if ended else None,
@@ -203,7 +204,15 @@ class _Reading:
         step = self._turn(event.turn).step
         retry_us = None if event.retry_in_ms is None else event.at_us + event.retry_in_ms * 1000
         end: AttemptEnd = "failed" if retry_us is None else "retried"
-        step.end(event.at_us, end, number=event.facts.attempt, error=event.error, model=event.facts, retry_us=retry_us)
+        step.end(
+            event.at_us,
+            end,
+            number=event.facts.attempt,
+            error=event.error,
+            error_type=event.facts.error_type or "_OTHER",
+            model=event.facts,
+            retry_us=retry_us,
+        )
         step.ready_us = retry_us or event.at_us
 
     def _model_answered(self, event: ModelAnswered) -> None:
@@ -220,6 +229,7 @@ class _Reading:
                 "retried",
                 number=event.attempt,
                 error=event.error,
+                error_type=event.error.partition(":")[0],
                 elapsed_us=event.elapsed_us,
                 retry_us=retry_us,
             )

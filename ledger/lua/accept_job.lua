@@ -32,21 +32,24 @@ if known then
 end
 
 local conversation_record = conversation_key(conversation)
-local running = ''
+local running, previous = '', ''
 if not is_new then
-  local existing = redis.call('HMGET', conversation_record, 'tenant', 'running')
+  local existing = redis.call('HMGET', conversation_record, 'tenant', 'running', 'last_job')
   if existing[1] ~= tenant then return {'no_conversation'} end
   running = existing[2]
   if running ~= '' and (ARGV[14] ~= '1' or redis.call('LLEN', conversation_record .. ':waiting') >= tonumber(ARGV[21])) then
     return {'busy', running}
   end
+  local trace = existing[3] and redis.call('HGET', job_key(existing[3]), 'trace')
+  if trace then previous = existing[3] .. '|' .. trace end
 end
 
 local deadline_ms = math.floor(at_us / 1000) + ARGV[13]
 redis.call('HSET', job_key(job), 'state', 'waiting', 'spec', ARGV[9], 'caller', ARGV[10], 'tenant', tenant,
   'model', ARGV[11], 'metadata', ARGV[12], 'conversation', conversation, 'accepted_us', integer(at_us),
   'deadline_ms', integer(deadline_ms), 'turn', 0, 'phase', '', 'calls_in_turn', 0, 'open', 0, 'calls_used', 0,
-  'reply_queue', ARGV[17], 'reply_actor', ARGV[18], 'idempotency', ARGV[15], 'retention_ms', retention_ms, 'trace', ARGV[22], 'lane', ARGV[23])
+  'reply_queue', ARGV[17], 'reply_actor', ARGV[18], 'idempotency', ARGV[15], 'retention_ms', retention_ms, 'trace', ARGV[22], 'lane', ARGV[23],
+  'previous', previous)
 redis.call('HSET', conversation_record, 'tenant', tenant, 'last_job', job, 'retention_ms', ARGV[20])
 redis.call('ZADD', ns .. ':jobs', integer(at_us / 1000), job)
 redis.call('ZADD', ns .. ':jobs:active', integer(deadline_ms), job)

@@ -20,7 +20,7 @@
 -- Fields of a record: state, spec (JSON), caller (JSON), tenant, conversation, accepted_us, deadline_ms, ended_us,
 -- turn, phase ('queued', 'model', 'calls' or ''), turn_message, turn_claim, turn_attempt, calls_in_turn, open, calls_used,
 -- prompt_tokens, completion_tokens, answer, finish_reason, error (all three JSON), model, metadata (JSON), reply_queue, reply_actor, expiry_message, idempotency,
--- retention_ms, trace (32 hexadecimal digits), lane ("<priority>:<tenant>").
+-- retention_ms, trace (32 hexadecimal digits), previous ("<job>|<trace>" of the job before it in its conversation), lane ("<priority>:<tenant>").
 local ORCHESTRATOR = 'orchestrator'
 local SCHEMA_VERSION = 1
 local FEED_LENGTH = 100000
