@@ -105,7 +105,7 @@ def telemetry_settings(redis_url: str, receiver: OtlpReceiver, **more: Any) -> T
 
 @asynccontextmanager
 async def traced(redis_url: str, **settings: Any) -> AsyncIterator[Traced]:
-    model = ScriptedModel()
+    model = ScriptedModel(otherwise=says())
     async with AsyncExitStack() as stack:
         receiver = stack.enter_context(OtlpReceiver())
         running = await stack.enter_async_context(deployment(redis_url, model=model, tools=TOOLS))
