@@ -123,13 +123,17 @@ def enqueue(messages: Iterable[tuple[str, str, bytes, int | None]], *, lane: str
 def settle(
     deliveries: Sequence[Delivery], how: SettleHow, detail: Word = "", *, notice: Notice | None = None
 ) -> Command[int]:
-    """Ends the ownership of deliveries of one worker and queue; see `lua/settle.lua` for the ways."""
+    """Ends the ownership of deliveries of one worker and queue; see `lua/settle.lua` for the ways.
+
+    The commonest way, `ack`, has a script of its own, without what the others need.
+    """
     first = deliveries[0]
-    notice_queue, notice_actor = notice or ("", "")
-    words: list[Word] = [first.worker, first.queue, how, detail, notice_queue, notice_actor]
+    words: list[Word] = [first.worker, first.queue]
+    if how != "ack":
+        words += (how, detail, *(notice or ("", "")))
     for delivery in deliveries:
         words += (delivery.id, delivery.token)
-    return Command(load_script("messaging", "settle"), words, whole)
+    return Command(load_script("messaging", "acknowledge" if how == "ack" else "settle"), words, whole)
 
 
 def broken_pause_ms(delivery: Delivery) -> int:

@@ -1,9 +1,8 @@
 #!lua flags=allow-oom
--- settle: ends this worker's ownership of messages, each in one of four ways.
+-- settle: ends this worker's ownership of messages, each in one of four ways other than `acknowledge`'s.
 --
 -- ARGV: worker, queue, how, detail, notice_queue, notice_actor, then for each message: id, token
---   how 'ack'        done; detail unused
---       'give_back'  to the head of the queue, not counted as a crash; detail unused
+--   how 'give_back'  to the head of the queue, not counted as a crash; detail unused
 --       'postpone'   into the schedule, detail ms from now
 --       'break'      the same, and counted as a crash: the code around the actor failed
 --       'bury'       among the dead letters; detail is the cause, JSON text; a message to notice_actor on notice_queue
@@ -18,9 +17,7 @@ local settled = 0
 for i = #ARGV - 1, 7, -2 do -- backwards, so that what goes back to the head keeps its order
   local id, token = ARGV[i], ARGV[i + 1]
   if owns(queue, id, token) then
-    if how == 'ack' then
-      acknowledge(worker, queue, id)
-    elseif how == 'give_back' then
+    if how == 'give_back' then
       give_back(worker, queue, id)
     elseif how == 'postpone' then
       postpone(worker, queue, id, at_us / 1000 + detail)
