@@ -3,8 +3,10 @@
 The order in which something that has ended flows through these files:
 
 1. `feed`: a reader of the ledger's feed gets what has ended, and gives it up once it is exported;
-2. `job_facts`: the ledger's record and events of a job as typed facts, read by `facts_reader`;
-3. `settings` and `process`: what `trunkline telemetry` runs.
+2. `job_facts`: the ledger's record and events of a job as typed facts (`reading_events`), read by `facts_reader`;
+3. `job_spans`, `turn_spans`, `attempt_spans`: facts become spans, whose names are in `conventions`;
+4. `sampling` and `tracing`: which of them are exported, by `otlp_encoding` and `otlp_http`;
+5. `settings` and `process`: what `trunkline telemetry` runs.
 
 Only the command line imports this package; orchestrators and workers export nothing of their own.
 """

@@ -42,7 +42,7 @@ class FeedReader:
     """
 
     def __init__(self, runner: AsyncCommandRunner, *, group: str, handle: Handle) -> None:
-        self._runner = runner
+        self.runner = runner
         self.group = group
         self._handle = handle
         self._reader = f"{platform.node()}-{os.getpid()}-{uuid4().hex[:8]}"
@@ -65,11 +65,11 @@ class FeedReader:
                 await asyncio.wait((stopped,), timeout=IDLE_PAUSE.total_seconds())
         finally:
             stopped.cancel()
-            await self._runner.run(leave_feed(self.group, self._reader))
+            await self.runner.run(leave_feed(self.group, self._reader))
 
     async def read_once(self) -> int:
         """Handles what there is, at most `AT_ONCE` entries; answers how many."""
-        read = self.last_read = await self._runner.run(read_feed(self.group, self._reader, room=AT_ONCE))
+        read = self.last_read = await self.runner.run(read_feed(self.group, self._reader, room=AT_ONCE))
         if not read.entries:
             return 0
         beats = asyncio.create_task(self._beat())
@@ -78,11 +78,11 @@ class FeedReader:
         finally:
             beats.cancel()
         # Metric state that belongs to these entries is to be applied by the same script: see `acknowledge_feed.lua`.
-        await self._runner.run(acknowledge_feed(self.group, self._reader, read.entries, counts=counts))
+        await self.runner.run(acknowledge_feed(self.group, self._reader, read.entries, counts=counts))
         return len(read.entries)
 
     async def _beat(self) -> None:
         """Says that this reader lives, however long an export takes."""
         while True:
             await asyncio.sleep(_BEAT.total_seconds())
-            self.last_read = await self._runner.run(read_feed(self.group, self._reader, room=0))
+            self.last_read = await self.runner.run(read_feed(self.group, self._reader, room=0))

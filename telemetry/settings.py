@@ -29,6 +29,9 @@ class TelemetrySettings(DeploymentSettings):
     trace_slow_after: Duration = timedelta(seconds=10)
     """A job that took longer is always kept, whatever share of the others is."""
 
+    jaeger_url: str | None = None
+    """Where people reach Jaeger, for links to traces."""
+
     sdk_disabled: bool = Field(False, validation_alias="OTEL_SDK_DISABLED")
     service_name: str = Field("trunkline", validation_alias="OTEL_SERVICE_NAME")
     resource_attributes: str = Field("", validation_alias="OTEL_RESOURCE_ATTRIBUTES")
@@ -107,6 +110,10 @@ class TelemetrySettings(DeploymentSettings):
             client_certificate=self.client_certificate,
             client_key=self.client_key,
         )
+
+    def jaeger_link(self, trace_id: str) -> str | None:
+        """Where Jaeger shows a trace; None if nobody said where Jaeger is."""
+        return None if self.jaeger_url is None else f"{self.jaeger_url.rstrip('/')}/trace/{trace_id}"
 
     def resource(self) -> dict[str, Attribute]:
         """Who says it all. The same for every process: all times are by one clock, that of the deployment's Redis."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from schemas.trace_ids import job_span_id
 from trunkline.command_line.output import JsonOption, Output
 
 __all__ = ["commands"]
@@ -54,6 +55,41 @@ def follow(job: _JobId, as_json: JsonOption = False) -> None:
     with connect() as (client, workers):
         result, _ = follow(client, job, process=workers, output=Output(as_json=as_json))
         require_completed(result)
+
+
+@commands.command()
+def trace(job: _JobId, as_json: JsonOption = False) -> None:
+    """Show where the time of a job went: every wait, model call, tool run and retry, and what it was owed to.
+
+    Drawn from the ledger; nothing else is needed. With TRUNKLINE_JAEGER_URL set it says where Jaeger shows the same.
+    """
+    from rich.text import Text
+
+    from messaging.settings import load_settings
+    from telemetry.facts_reader import read_job_now
+    from telemetry.job_spans import spans_so_far
+    from telemetry.settings import TelemetrySettings
+    from trunkline.command_line.connection import connect_ops
+    from trunkline.command_line.waterfall import lines_of, owed_text, waterfall_json, waterfall_table
+    from trunkline.errors import JobUnknown
+
+    output, settings = Output(as_json=as_json), load_settings(TelemetrySettings)
+    with connect_ops() as (runner, _):
+        found = read_job_now(runner, job, namespace=settings.key_prefix)
+    if found is None:
+        raise JobUnknown(job)
+    facts, now_us = found
+    lines = lines_of(spans_so_far(facts, now_us=now_us), job_span_id(job))
+    link = settings.jaeger_link(facts.record.trace_id)
+    if as_json:
+        spans = waterfall_json(lines)
+        output.document(
+            {"trace_id": facts.record.trace_id, "state": facts.record.state, "jaeger": link, "spans": spans}
+        )
+        return
+    output.print(waterfall_table(lines, output), "")
+    output.print(Text.assemble(("Critical path (●): ", "bold"), owed_text(lines)))
+    output.print(Text(f"Trace {facts.record.trace_id}" + (f": {link}" if link else ""), "dim"))
 
 
 @commands.command()
