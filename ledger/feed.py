@@ -50,6 +50,15 @@ class FeedRead:
         return 0.0 if self.oldest_ms is None else max(0.0, self.now_us / 1e6 - self.oldest_ms / 1e3)
 
 
+@dataclass(frozen=True, slots=True)
+class FeedLag:
+    """What the readers of a group have not done yet."""
+
+    entries: int
+    age_s: float
+    """How long ago the oldest of them ended; 0 if there is none."""
+
+
 def read_feed(group: str, reader: str, *, room: int) -> Command[FeedRead]:
     """Says that a reader lives, and hands it at most `room` entries, those of dead readers first."""
 
@@ -88,6 +97,16 @@ def read_feed_counts(namespace: str, group: str) -> Command[Mapping[str, int]]:
         return {name: int(value) for name, value in pairs(answer).items() if name != "last_id"}
 
     return Command(None, ("HGETALL", f"{namespace}:feed:group:{group}"), decode)
+
+
+def read_feed_lag(group: str) -> Command[FeedLag]:
+    """How far behind the readers of a group are, whoever they are."""
+
+    def decode(answer: list[Any]) -> FeedLag:
+        age_s = max(0.0, int(answer[0]) / 1e6 - int(answer[2]) / 1e3) if answer[2] else 0.0
+        return FeedLag(entries=answer[1], age_s=age_s)
+
+    return Command(load_script("ledger", "feed_lag"), (group,), decode)
 
 
 def _entry(id: bytes, job: bytes, what: bytes, turn: bytes, accepted_us: bytes, sequence: bytes) -> FeedEntry:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from messaging.command import Command, pairs, text
+from messaging.command import Command, pairs, text, whole
 from messaging.script import load_script
 from schemas.call import Call, Outcome
 from schemas.events import JobEvent, job_event
@@ -96,6 +96,11 @@ def read_counters(namespace: str) -> Command[Mapping[str, int]]:
     """What was refused or repaired: late steps and outcomes, duplicate deliveries, dropped replies, repaired jobs."""
     words = ("HGETALL", f"{namespace}:counters")
     return Command(None, words, lambda answer: {name: int(value) for name, value in pairs(answer).items()})
+
+
+def count_active_jobs(namespace: str) -> Command[int]:
+    """How many jobs have not ended."""
+    return Command(None, ("ZCARD", f"{namespace}:jobs:active"), whole)
 
 
 def _result(answer: bytes) -> JobResult:

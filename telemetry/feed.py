@@ -28,8 +28,14 @@ IDLE_PAUSE: Final = timedelta(milliseconds=500)
 STOP_PATIENCE: Final = timedelta(seconds=3)
 _BEAT: Final = READER_SILENCE / 5
 
-#: Makes something of entries; answers what it counts, by name. What it raises keeps the entries unacknowledged.
-Handle = Callable[[Sequence[FeedEntry]], Awaitable[Mapping[str, int]]]
+#: Makes something of entries; answers what it counts, by name, or None if it has acknowledged them itself. What it
+#: raises keeps the entries unacknowledged.
+Handle = Callable[[Sequence[FeedEntry]], Awaitable[Mapping[str, int] | None]]
+
+
+def reader_name() -> str:
+    """A name for a reader of this process, which no other one has."""
+    return f"{platform.node()}-{os.getpid()}-{uuid4().hex[:8]}"
 
 
 class FeedReader:
@@ -39,13 +45,14 @@ class FeedReader:
         runner: Carries commands.
         group: The purpose. Groups read independently: one that is held up holds up no other.
         handle: What is done with entries.
+        name: Of the reader; see `reader_name`.
     """
 
-    def __init__(self, runner: AsyncCommandRunner, *, group: str, handle: Handle) -> None:
+    def __init__(self, runner: AsyncCommandRunner, *, group: str, handle: Handle, name: str | None = None) -> None:
         self.runner = runner
         self.group = group
         self._handle = handle
-        self._reader = f"{platform.node()}-{os.getpid()}-{uuid4().hex[:8]}"
+        self._reader = name or reader_name()
         self.last_read: FeedRead | None = None
         """What the last read said of how far behind the group is."""
 
@@ -77,8 +84,8 @@ class FeedReader:
             counts = await self._handle(read.entries)
         finally:
             beats.cancel()
-        # Metric state that belongs to these entries is to be applied by the same script: see `acknowledge_feed.lua`.
-        await self.runner.run(acknowledge_feed(self.group, self._reader, read.entries, counts=counts))
+        if counts is not None:
+            await self.runner.run(acknowledge_feed(self.group, self._reader, read.entries, counts=counts))
         return len(read.entries)
 
     async def _beat(self) -> None:

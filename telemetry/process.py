@@ -13,6 +13,9 @@ from messaging.logging import configure_logging
 from messaging.redis_clients import connection_errors
 from messaging.settings import load_settings, resolve_redis_url
 from telemetry.feed import FeedReader
+from telemetry.measuring import HasTrace
+from telemetry.metrics_keeper import METRICS_GROUP
+from telemetry.metrics_service import MetricsService
 from telemetry.otlp_http import OtlpHttpExporter
 from telemetry.settings import TelemetrySettings
 from telemetry.tracing import TraceExporter
@@ -33,9 +36,11 @@ async def run(settings: TelemetrySettings) -> None:
         loop.add_signal_handler(number, stop.set)
     closing = AsyncExitStack()
     readers = feed_readers(settings, runner, closing)
-    _log.info("reading the feed", groups=[reader.group for reader in readers])
+    groups = [*(reader.group for reader in readers), METRICS_GROUP]
+    metrics = MetricsService(runner, settings, has_trace=traced_jobs(settings), groups=groups)
+    _log.info("reading the feed", groups=groups)
     try:
-        await asyncio.gather(stop.wait(), *(reader.run(stop) for reader in readers))
+        await asyncio.gather(stop.wait(), metrics.run(stop), *(reader.run(stop) for reader in readers))
     finally:
         await closing.aclose()
         await runner.close()
@@ -55,9 +60,16 @@ def feed_readers(
     return readers
 
 
+def traced_jobs(settings: TelemetrySettings) -> HasTrace:
+    """Which jobs' traces somebody can look at."""
+    return (lambda _: False) if settings.otlp_endpoint("traces") is None else settings.sampling().keeps
+
+
 def main() -> None:
     """Reads the environment and runs."""
     settings = load_settings(TelemetrySettings)
-    configure_logging(settings.log_level, settings.log_format, process_role="telemetry")
+    configure_logging(
+        settings.log_level, settings.log_format, process_role="telemetry", hidden_fields=settings.redact_fields
+    )
     with connection_errors(resolve_redis_url(settings)):
         asyncio.run(run(settings))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import unquote
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from messaging.settings import DeploymentSettings, Duration
 from telemetry.otlp_http import OtlpEndpoint
@@ -31,6 +31,11 @@ class TelemetrySettings(DeploymentSettings):
 
     jaeger_url: str | None = None
     """Where people reach Jaeger, for links to traces."""
+    prices_file: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] | None = None
+    """A TOML file with what tokens cost; see `telemetry.prices`."""
+    prometheus_host: str = Field("127.0.0.1", validation_alias="OTEL_EXPORTER_PROMETHEUS_HOST")
+    """The address on which Prometheus may read the metrics; 0.0.0.0 for all."""
+    prometheus_port: int = Field(9464, ge=0, le=65535, validation_alias="OTEL_EXPORTER_PROMETHEUS_PORT")
 
     sdk_disabled: bool = Field(False, validation_alias="OTEL_SDK_DISABLED")
     service_name: str = Field("trunkline", validation_alias="OTEL_SERVICE_NAME")

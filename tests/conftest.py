@@ -2,10 +2,15 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import redis
 
 from messaging.embedded_redis import EmbeddedRedis
+
+# How long an example takes is the machine's affair.
+hypothesis.settings.register_profile("trunkline", deadline=None)
+hypothesis.settings.load_profile("trunkline")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from messaging.redaction import redact
-from trunkline.command_line import dead, demo, doctor, job, pool, processes, queue, submit, tools, up
+from trunkline.command_line import dead, demo, doctor, job, pool, processes, queue, stats, submit, tools, up
 from trunkline.command_line.failures import ExitCode, Failure, explain
 from trunkline.command_line.output import OutputClosed, print_failure
 
@@ -76,6 +76,7 @@ _app.command("submit", rich_help_panel=_USE)(submit.submit)
 _app.add_typer(job.commands, name="job", rich_help_panel=_USE)
 _app.add_typer(tools.commands, name="tools", rich_help_panel=_USE)
 _app.command("doctor", rich_help_panel=_LOOK_AFTER)(doctor.doctor)
+_app.command("stats", rich_help_panel=_LOOK_AFTER)(stats.stats)
 _app.add_typer(queue.commands, name="queue", rich_help_panel=_LOOK_AFTER)
 _app.add_typer(dead.commands, name="dead", rich_help_panel=_LOOK_AFTER)
 _app.add_typer(pool.commands, name="pool", rich_help_panel=_LOOK_AFTER)

@@ -1,0 +1,158 @@
+"""What Prometheus is given says the same as what was measured."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+from prometheus_client.registry import Collector
+
+from messaging.limits import QueueLimits, Rate
+from messaging.queue_states import QueueState
+from telemetry import instruments as of
+from telemetry.collecting import Collected, queue_series, recent_series
+from telemetry.histogram import Histogram
+from telemetry.instruments import INSTRUMENTS, Instrument, exported_names, prometheus_label, prometheus_name
+from telemetry.label_gate import MOST_VALUES
+from telemetry.metric_fields import Exemplar, Series
+from telemetry.prometheus import families
+
+TOOL = ("search", "1.0.0", "web")
+TRACE, SPAN = "ab" * 16, "cd" * 8
+SECONDS = (0.0, 0.0004, 0.02, 0.03, 3.0, 4.0, 40_000.0)
+COLLECTED = Collected(
+    series={
+        of.TOOL_DURATION: Series(histograms={TOOL: Histogram.of(*SECONDS)}),
+        of.TOOL_CALLS: Series(numbers={(*TOOL, "succeeded"): 7.0, (*TOOL, 'fai"led\\n'): 2.0}),
+        of.QUEUE_DEPTH: Series(numbers={("web",): 3.0}),
+    },
+    exemplars={
+        (of.TOOL_DURATION, TOOL): {
+            -11: Exemplar(TRACE, SPAN, 0.0004, 1_800_000_000_000_000),
+            2: Exemplar(TRACE, SPAN, 4.0, 1_800_000_000_000_000),
+            16: Exemplar(TRACE, SPAN, 40_000.0, 1_800_000_000_000_000),
+        }
+    },
+    since_us=1_700_000_000_000_000,
+    at_us=1_800_000_000_000_000,
+)
+
+
+class Families(Collector):
+    def __init__(self, collected: Collected | None) -> None:
+        self._collected = collected
+
+    def collect(self) -> Iterable[Metric]:
+        return families(self._collected)
+
+
+def test_prometheus_reads_exact_buckets() -> None:
+    text = generate_latest(Families(COLLECTED)).decode()
+    samples = [sample for family in parse_text(text) for sample in family.samples]
+    buckets = {
+        float(sample.labels["le"]): sample.value
+        for sample in samples
+        if sample.name == "trunkline_tool_duration_seconds_bucket"
+    }
+    assert buckets == {bound: sum(value <= bound for value in SECONDS) for bound in buckets}
+    assert len(buckets) == 26
+    (count,) = (sample.value for sample in samples if sample.name == "trunkline_tool_duration_seconds_count")
+    (total,) = (sample.value for sample in samples if sample.name == "trunkline_tool_duration_seconds_sum")
+    assert count == len(SECONDS)
+    assert total == pytest.approx(sum(SECONDS))
+    calls = [sample for sample in samples if sample.name == "trunkline_tool_calls_total"]
+    assert [(call.labels["call_outcome"], call.value) for call in calls] == [("succeeded", 7), ('fai"led\\n', 2)]
+
+
+def test_slow_buckets_link_to_a_trace_in_openmetrics() -> None:
+    text = generate_openmetrics(Families(COLLECTED)).decode()  # type: ignore[no-untyped-call]  # not ours
+    samples = [sample for family in _families_of(text) for sample in family.samples]
+    linked = {sample.labels["le"]: sample.exemplar for sample in samples if sample.exemplar is not None}
+    assert set(linked) == {"0.0009765625", "4.0", "+Inf"}
+    assert linked["4.0"].labels == {"trace_id": TRACE, "span_id": SPAN}
+    assert [exemplar.value for exemplar in linked.values()] == [0.0004, 4.0, 40_000.0]
+
+
+def test_a_process_that_was_not_elected_only_says_so() -> None:
+    assert [family.name for family in families(None)] == ["trunkline_telemetry_leader"]
+    assert generate_latest(Families(None)).decode().endswith("trunkline_telemetry_leader 0.0\n")
+
+
+def test_names_are_told_apart_in_prometheus() -> None:
+    names = [name for instrument in INSTRUMENTS for name in exported_names(instrument)]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
+    for instrument in INSTRUMENTS:
+        labels = [prometheus_label(label) for label in instrument.labels]
+        assert len(set(labels)) == len(labels)
+        assert not {"le", "quantile"} & set(labels) or instrument is of.TOOL_RECENT_DURATION
+
+
+def test_labels_that_upstream_systems_choose_are_bounded() -> None:
+    chosen = {of.TENANT, of.MODEL, of.AGENT, of.TOOL, of.VERSION, of.POOL, of.QUEUE, of.DESTINATION}
+    assert chosen == MOST_VALUES.keys()
+
+
+def row(instrument: Instrument) -> str:
+    labels = ", ".join(f"`{prometheus_label(label)}`" for label in instrument.labels)
+    names = f"`{instrument.name}` | `{prometheus_name(instrument)}`"
+    return f"| {names} | {instrument.kind} | {labels} | {instrument.description} |"
+
+
+def test_the_documentation_has_every_metric_as_it_is() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8").splitlines()
+    assert [line for line in lines if re.match(r"\| `\w+\.", line)] == [row(instrument) for instrument in INSTRUMENTS]
+
+
+def queue(name: str, *, waiting: int = 0, limits: QueueLimits | None = None, starts: float | None = None) -> QueueState:
+    return QueueState(
+        name=name,
+        waiting=waiting,
+        runnable=min(waiting, 2),
+        in_flight=1,
+        scheduled=0,
+        dead=0,
+        oldest=None,
+        limits=limits or QueueLimits(),
+        starts_per_s=starts,
+    )
+
+
+def test_queues_have_gauges_and_reply_queues_are_one() -> None:
+    states = [
+        queue("reply.one", waiting=2),
+        queue("reply.two", waiting=5),
+        queue("web", waiting=9, limits=QueueLimits(rate=Rate(4.0), paused=True), starts=1.0),
+    ]
+    series = queue_series(states, [{"queues": ["web"]}, {"queues": ["web", "other"]}])
+    assert series[of.QUEUE_DEPTH].numbers == {("reply.*",): 7, ("web",): 9}
+    assert series[of.QUEUE_THROTTLED].numbers["web",] == 7
+    assert series[of.QUEUE_RATE_USED].numbers == {("web",): 0.25}
+    assert series[of.QUEUE_PAUSED].numbers["web",] == 1
+    assert series[of.QUEUE_WORKERS].numbers["web",] == 2
+
+
+def test_recent_percentiles_are_those_of_the_histogram() -> None:
+    histogram = Histogram.of(*(number / 100 for number in range(1, 101)))
+    series = recent_series(
+        {
+            of.TOOL_DURATION: Series(histograms={TOOL: histogram}),
+            of.TOOL_CALLS: Series(numbers={(*TOOL, "succeeded"): 90, (*TOOL, "failed"): 6, (*TOOL, "cancelled"): 4}),
+        }
+    )
+    assert series[of.TOOL_RECENT_DURATION].numbers == {
+        (*TOOL, "0.5"): pytest.approx(0.5, rel=0.011),
+        (*TOOL, "0.95"): pytest.approx(0.95, rel=0.011),
+        (*TOOL, "0.99"): pytest.approx(0.99, rel=0.011),
+    }
+    assert series[of.TOOL_RECENT_ERRORS].numbers == {TOOL: 0.06}
+
+
+def _families_of(text: str) -> Iterable[Metric]:
+    families: Iterable[Metric] = parse_openmetrics(text)  # type: ignore[no-untyped-call]  # not ours
+    return families
