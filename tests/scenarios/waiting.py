@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 #: No condition of a test that passes takes this long.
-PATIENCE: Final = timedelta(seconds=25)
+PATIENCE: Final = timedelta(seconds=60)
 LOOK_AGAIN_S: Final = 0.01
 
 
