@@ -14,7 +14,7 @@ QUESTION = "What is the weather like in Lisbon, Porto, Faro and Braga in the nex
 MODEL = "benchmark-model"
 SOCKET_TIMEOUT_S = 60.0
 """Longer than the load client ever blocks."""
-ORCHESTRATOR, WORKER, REDIS = "orchestrator", "worker", "redis"
+ORCHESTRATOR, WORKER, REDIS, TELEMETRY = "orchestrator", "worker", "redis", "telemetry"
 
 
 @dataclass(frozen=True, slots=True)

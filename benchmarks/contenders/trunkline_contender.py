@@ -8,7 +8,16 @@ from typing import Any, Final
 
 import redis
 
-from benchmarks.contenders.contender import MODEL, ORCHESTRATOR, QUESTION, REDIS, SOCKET_TIMEOUT_S, WORKER, Running
+from benchmarks.contenders.contender import (
+    MODEL,
+    ORCHESTRATOR,
+    QUESTION,
+    REDIS,
+    SOCKET_TIMEOUT_S,
+    TELEMETRY,
+    WORKER,
+    Running,
+)
 from benchmarks.load import JobFailed
 from benchmarks.measured_processes import MeasuredProcesses
 from benchmarks.model_server import CALLS, SLOW_QUESTION
@@ -35,6 +44,8 @@ def trunkline_contender(
     worker_options: Sequence[str] = (),
     slots: int = SLOTS,
     turns_at_once: int = TURNS_AT_ONCE,
+    facts: bool = True,
+    exporting_to: str | None = None,
 ) -> Iterator[Running]:
     """Starts ours; see `Contender`.
 
@@ -44,6 +55,8 @@ def trunkline_contender(
         worker_options: For the Python interpreter of the worker.
         slots: How many calls the worker holds in flight.
         turns_at_once: How many turns the orchestrator holds in flight.
+        facts: Whether steps record what traces and metrics are made of.
+        exporting_to: Where a telemetry process beside them exports every trace to; none by default.
     """
     with EmbeddedRedis(folder / "redis", port=0) as server, MeasuredProcesses(folder) as processes:
         environment = {
@@ -57,8 +70,11 @@ def trunkline_contender(
             "TRUNKLINE_CALLS_AT_ONCE": str(slots),
             "TRUNKLINE_TURNS_AT_ONCE": str(turns_at_once),
         }
-        processes.start(ORCHESTRATOR, ["-m", "orchestrator"], environment)
-        processes.start(WORKER, [*worker_options, "-m", "workers"], environment)
+        entry = [] if facts else ["-m", "benchmarks.contenders.without_facts"]
+        processes.start(ORCHESTRATOR, [*(entry or ["-m"]), "orchestrator"], environment)
+        processes.start(WORKER, [*worker_options, *(entry or ["-m"]), "workers"], environment)
+        if exporting_to is not None:
+            processes.start(TELEMETRY, ["-m", "telemetry"], environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": exporting_to})
         settings = load_settings(LedgerSettings, redis_url=server.url)
         with (
             Client(settings=settings) as client,

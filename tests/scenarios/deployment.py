@@ -135,7 +135,7 @@ class Deployment:
             "SCENARIO_NOTES": self._notes,
             **({"TRUNKLINE_POOL": pool} if pool else {}),
             **{
-                (name if name.startswith("openai_") else f"trunkline_{name}").upper(): settings[name]
+                (name if name.startswith(("openai_", "otel_")) else f"trunkline_{name}").upper(): settings[name]
                 for name in settings
             },
         }

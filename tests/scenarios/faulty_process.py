@@ -22,7 +22,7 @@ from messaging.errors import OperatorError
 from messaging.queue_commands import Fetched
 from workers.errors import WorkersError
 
-Role = Literal["orchestrator", "workers"]
+Role = Literal["orchestrator", "workers", "telemetry"]
 _PR_SET_PDEATHSIG = 1
 
 #: Appended to the fragment `queues`. What is promoted from the schedule has been copied before; answers to upstreams

@@ -1,0 +1,67 @@
+"""Orchestrators, workers and telemetry are killed in the middle of 200 jobs: every trace is complete all the same."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from ledger.feed import read_feed_counts
+from schemas.trace_ids import trace_id_of
+from tests.otlp_receiver import OtlpReceiver
+from tests.scenarios.deployment import Deployment
+from tests.scenarios.endpoint import ask, call, say
+from tests.scenarios.processes import Process
+from tests.scenarios.waiting import all_of, wait_until
+from tests.trace_tree import check_trace, tree_of, unique_spans
+
+pytestmark = [pytest.mark.scenario, pytest.mark.asyncio(loop_scope="session")]
+
+JOBS: Final = 200
+
+
+async def test_kills_leave_every_trace_complete_and_count_nothing_twice(deployment: Deployment) -> None:
+    with OtlpReceiver() as receiver:
+        workers = [deployment.start("workers", pool="alpha,delta", calls_at_once=32) for _ in range(2)]
+        orchestrators = [deployment.start("orchestrator") for _ in range(2)]
+        await deployment.serving(*workers, *orchestrators)
+        telemetry = _start_telemetry(deployment, receiver)
+        calls = ask(call("nap", seconds=0.02), call("quick"))
+        model = deployment.endpoint.script(calls, calls, say("done"))
+        receiver.answers.clear()
+        jobs = await all_of(deployment.submit(f"job {number}", model=model) for number in range(JOBS))
+        await workers[0].kill()
+        await orchestrators[0].kill()
+        deployment.start("workers", pool="alpha,delta", calls_at_once=32)
+        deployment.start("orchestrator")
+        # It has exported a batch and not heard that it was taken: whoever takes over exports it again.
+        await wait_until(lambda: bool(receiver.received), "the first export")
+        await telemetry.kill()
+        receiver.answers.set()
+        _start_telemetry(deployment, receiver)
+        results = await all_of(deployment.result(job) for job in jobs)
+        assert {result.state for result in results} == {"completed"}
+        await wait_until(lambda: _is_read(deployment), "the feed to be read")
+        spans = unique_spans(receiver.received)
+        assert len(spans) < len(receiver.received), "nothing was exported twice"
+        by_trace: dict[str, list[Span]] = defaultdict(list)
+        for span in spans:
+            by_trace[span.trace_id.hex()].append(span)
+        lost = 0
+        for result in results:
+            root = tree_of(by_trace[trace_id_of(result.job_id)], result.job_id)
+            check_trace(root, result, await deployment.calls(result))
+            lost += sum(node.attributes.get("trunkline.attempt.end") == "lost" for node in root.walk())
+        assert lost, "no kill hit anything"
+        counts = deployment.ask(read_feed_counts(deployment.prefix, "traces"))
+        assert (counts["spans"], counts["dropped"], counts["lost"]) == (len(spans), 0, 0)
+
+
+def _start_telemetry(deployment: Deployment, receiver: OtlpReceiver) -> Process:
+    return deployment.start("telemetry", entry="module", otel_exporter_otlp_endpoint=receiver.url)
+
+
+def _is_read(deployment: Deployment) -> bool:
+    groups: Sequence[dict[str, int]] = deployment.redis.xinfo_groups(f"{deployment.prefix}:feed")
+    return bool(groups) and groups[0]["pending"] == 0 and groups[0]["lag"] == 0
