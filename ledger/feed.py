@@ -9,7 +9,7 @@ from messaging.command import Command, Word, pairs, text, whole
 from messaging.script import load_script
 
 #: A reader that has not been heard of for this long is dead, and another one of its group takes over what it held.
-READER_SILENCE: Final = timedelta(seconds=10)
+READER_SILENCE: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)

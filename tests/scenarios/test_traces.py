@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -63,5 +63,5 @@ def _start_telemetry(deployment: Deployment, receiver: OtlpReceiver) -> Process:
 
 
 def _is_read(deployment: Deployment) -> bool:
-    groups: Sequence[dict[str, int]] = deployment.redis.xinfo_groups(f"{deployment.prefix}:feed")
-    return bool(groups) and groups[0]["pending"] == 0 and groups[0]["lag"] == 0
+    groups: Sequence[dict[str, Any]] = deployment.redis.xinfo_groups(f"{deployment.prefix}:feed")
+    return any(group["name"] == b"traces" and group["pending"] == 0 and group["lag"] == 0 for group in groups)
