@@ -48,8 +48,8 @@ local function startable(wanted)
   return most_now
 end
 
--- Takes what is first in a list: as many ids as may start, or the one whose turn it is where the first is a ticket.
-local function take(source, most_now)
+-- What is first in a list: as many ids as may start, or the one whose turn it is where the first is a ticket, and why.
+local function look(source, most_now)
   local ids = redis.call('LRANGE', source, 0, most_now - 1)
   if ids[1] ~= TICKET then
     for i = 2, #ids do
@@ -60,28 +60,30 @@ local function take(source, most_now)
     end
     return ids
   end
-  redis.call('LPOP', source)
-  local id
-  id, throttled_until = take_from_lanes(key, now)
-  if id then return {id}, true end
-  redis.call('LPUSH', key, TICKET)
-  held_up_by = throttled_until == math.huge and 'full' or 'throttled'
-  return {}
+  local choice
+  choice, throttled_until = choose_from_lanes(key, now)
+  if choice then return {choice.id}, choice end
+  if throttled_until then
+    held_up_by = throttled_until == math.huge and 'full' or 'throttled'
+    return {}
+  end
+  redis.call('LPOP', source) -- a script that failed has left a ticket that stands for nothing
+  return look(source, most_now)
 end
 
--- Hands over those that have a body, and answers how many.
+-- Hands over those that have a body, and answers how many, and how many of these were not in flight already.
 local function deliver(ids, answer)
   local bodies = redis.call('HMGET', key .. '.msgs', unpack(ids))
   local found, tokens = {}, {}
   for i, id in ipairs(ids) do
     if bodies[i] then found[#found + 1] = id end
   end
-  if #found == 0 then return 0 end
+  if #found == 0 then return 0, 0 end
   local first = next_sequence(#found)
   for i, id in ipairs(found) do
     tokens[2 * i - 1], tokens[2 * i] = id, integer(first + i - 1) .. '@' .. integer(now)
   end
-  redis.call('HSET', key .. ':deliveries', unpack(tokens))
+  local new = redis.call('HSET', key .. ':deliveries', unpack(tokens))
   redis.call('SADD', acks_key(worker, queue), unpack(found))
   local crashes = redis.call('HMGET', key .. ':crashes', unpack(found))
   local at = 0
@@ -94,7 +96,7 @@ local function deliver(ids, answer)
       answer[#answer + 1] = bodies[i]
     end
   end
-  return #found
+  return #found, new
 end
 
 local answer = {'ok', integer(now), 0, '', 0, ''}
@@ -104,16 +106,17 @@ local source = landing
 while taken < room do
   local most_now = startable(math.min(room - taken, AT_ONCE))
   if most_now == 0 then break end
-  local ids, by_ticket = take(source, most_now)
+  local ids, choice = look(source, most_now)
   if #ids > 0 then
-    local delivered = deliver(ids, answer)
+    local delivered, new = deliver(ids, answer)
     taken = taken + delivered
     if step then tat = tat + step * delivered end
-    if not by_ticket then
+    if choice then
+      serve(key, choice, source)
+      if new == 1 then charge(key, choice, now) end
+      if delivered == 0 then redis.call('HDEL', key .. ':lane_of', choice.id) end
+    else
       redis.call('LPOP', source, #ids) -- only now, so that it is never nowhere
-    elseif delivered == 0 then
-      free_place(queue, ids[1])
-      redis.call('HDEL', key .. ':lane_of', ids[1])
     end
   elseif held_up_by ~= '' or source == key then
     break

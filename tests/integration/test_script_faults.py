@@ -22,7 +22,9 @@ from ledger.refusals import refuse_job
 from ledger.sweeping import sweep
 from messaging import queue_commands
 from messaging.command import Command
+from messaging.dead_letters import end_dead_letter
 from messaging.delivery import Delivery
+from messaging.limits import QueueLimits, Rate, TenantLimits, set_queue_limits, set_tenant_limits
 from messaging.queue_commands import SettleHow
 from messaging.script import Script
 from schemas.chat_job import ChatJob, ReplyAddress
@@ -311,6 +313,36 @@ def settle(how: SettleHow) -> Builder:
     return build
 
 
+def retry(simulation: Simulation) -> Scene:
+    _, worker = _calls(simulation)
+    delivery = simulation.must_fetch(worker, POOL)
+    command = queue_commands.retry(delivery, queue=POOL, id="next attempt", body=delivery.body, delay_ms=0)
+    return Scene(command, delivery)
+
+
+def retry_dead_letter(simulation: Simulation) -> Scene:
+    _, worker = _calls(simulation)
+    delivery = simulation.must_fetch(worker, POOL)
+    simulation.run(queue_commands.bury(delivery, reason="unreadable", error="", notice=None))
+    return Scene(end_dead_letter(POOL, delivery.id, "retry"))
+
+
+def change_limits(simulation: Simulation) -> Scene:
+    _calls(simulation)
+    return Scene(set_queue_limits(POOL, QueueLimits(rate=Rate(50), burst=5, max_in_flight=2, fair=True)))
+
+
+def of_fair_queue(build: Builder) -> Builder:
+    """The same where tenants share the queue."""
+
+    def build_fair(simulation: Simulation) -> Scene:
+        simulation.run(set_queue_limits(POOL, QueueLimits(rate=Rate(1e5), burst=100, max_in_flight=9, fair=True)))
+        simulation.run(set_tenant_limits(POOL, "*", TenantLimits(rate=Rate(1e5), burst=100, max_in_flight=9)))
+        return build(simulation)
+
+    return build_fair
+
+
 SCENES: Final[dict[str, Builder]] = {
     "accept_job": accept_from_message,
     "accept_job that waits": accept_that_waits,
@@ -341,6 +373,14 @@ SCENES: Final[dict[str, Builder]] = {
     "reconcile": reconcile,
     "beat": beat,
     "enqueue": enqueue,
+    "retry": retry,
+    "end_dead_letter": retry_dead_letter,
+    "set_limits": change_limits,
+    "fetch of a fair queue": of_fair_queue(fetch),
+    "leave of a fair queue": of_fair_queue(leave),
+    "settle ack of a fair queue": of_fair_queue(settle("ack")),
+    "settle give_back of a fair queue": of_fair_queue(settle("give_back")),
+    "settle postpone of a fair queue": of_fair_queue(settle("postpone")),
     "settle ack": settle("ack"),
     "settle give_back": settle("give_back"),
     "settle postpone": settle("postpone"),
@@ -427,7 +467,12 @@ def _comes_back(simulation: Simulation, scene: Scene) -> bool:
     if scene.delivery is None:
         return True  # nobody delivers it: whoever sent the command got an error
     queue = scene.delivery.queue
-    return scene.delivery.id in [*simulation.waiting(queue), *simulation.scheduled(queue)]
+    in_lanes = [
+        id.decode()
+        for lane in simulation.redis.scan_iter(f"{NAMESPACE}:{queue}:lane:*")
+        for id in simulation.redis.lrange(lane, 0, -1)
+    ]
+    return scene.delivery.id in [*simulation.waiting(queue), *in_lanes, *simulation.scheduled(queue)]
 
 
 _UNIMPORTANT: Final = ("counters", "__sequence__", "__workers__", "__heartbeats__", "__gone__", "__recovery__")

@@ -30,12 +30,13 @@ local function release_held(key, priority, now)
     local turn = tonumber(redis.call('HGET', key .. ':held_turns:' .. priority, tenant) or '0')
     local clock = tonumber(redis.call('HGET', key .. ':clock', priority) or '0')
     redis.call('ZADD', key .. ':turns:' .. priority, integer(math.max(turn, clock)), tenant)
-    redis.call('ZREM', held, tenant)
     redis.call('HDEL', key .. ':held_turns:' .. priority, tenant)
+    redis.call('ZREM', held, tenant)
   end
 end
 
--- The next tenant of a priority that may go on, its turn and its limits; those at a limit are held aside on the way.
+-- The next tenant of a priority that may go on, its next id, its turn and its limits; those at a limit are held aside on the
+-- way, and those that have nothing, which is what a script that failed may leave behind, are taken out.
 local function next_tenant(key, priority, now)
   release_held(key, priority, now)
   while true do
@@ -44,56 +45,68 @@ local function next_tenant(key, priority, now)
     if not tenant then return nil end
     local step, tolerance, most, weight = limits_of(key, tenant)
     local until_us = tenant_waits(key, tenant, step, tolerance, most, now)
-    if not until_us then return {tenant = tenant, turn = tonumber(first[2]), step = step, weight = weight} end
+    local id = not until_us and redis.call('LINDEX', key .. ':lane:' .. priority .. ':' .. tenant, 0)
+    if id then
+      return {priority = priority, tenant = tenant, id = id, turn = tonumber(first[2]), step = step, weight = weight}
+    end
+    if until_us then
+      redis.call('ZADD', key .. ':held:' .. priority, until_us == math.huge and '+inf' or integer(until_us), tenant)
+      redis.call('HSET', key .. ':held_turns:' .. priority, tenant, first[2])
+    end
     redis.call('ZREM', key .. ':turns:' .. priority, tenant)
-    redis.call('HSET', key .. ':held_turns:' .. priority, tenant, first[2])
-    redis.call('ZADD', key .. ':held:' .. priority, until_us == math.huge and '+inf' or integer(until_us), tenant)
   end
 end
 
-local function serve(key, priority, choice, now)
-  local tenant, lane = choice.tenant, key .. ':lane:' .. priority .. ':' .. choice.tenant
-  local id = redis.call('LPOP', lane)
+-- When some tenant that is held aside may go on, µs (math.huge: when a place is free); nil if there is none.
+local function held_until(key)
+  local earliest
+  for priority in pairs(SHARES) do
+    local held = redis.call('ZRANGE', key .. ':held:' .. priority, 0, 0, 'WITHSCORES')
+    if held[2] then earliest = math.min(earliest or math.huge, held[2] == 'inf' and math.huge or tonumber(held[2])) end
+  end
+  return earliest
+end
+
+-- The message whose turn it is, which stays where it is until `serve`; or nil, and what `held_until` answers.
+local function choose_from_lanes(key, now)
+  local interactive, batch = next_tenant(key, 'i', now), next_tenant(key, 'b', now)
+  if not interactive and not batch then return nil, held_until(key) end
+  local shares = redis.call('HMGET', key .. ':clock', 'share_i', 'share_b')
+  local share = {i = tonumber(shares[1] or '0'), b = tonumber(shares[2] or '0')}
+  local choice = interactive or batch
+  if interactive and batch and share.b < share.i then choice = batch end
+  -- A priority that had nothing to do gathers no claim on the past.
+  local other = choice.priority == 'i' and 'b' or 'i'
+  if not (interactive and batch) then share[other] = math.max(share[other], share[choice.priority]) end
+  share[choice.priority] = share[choice.priority] + QUANTUM / SHARES[choice.priority]
+  choice.share = share
+  return choice
+end
+
+-- The chosen message leaves its lane, and `ticket` the list it is the first of; only now, when it is owned, so that it is
+-- never nowhere. Then its tenant's turn moves on.
+local function serve(key, choice, ticket)
+  local priority, tenant = choice.priority, choice.tenant
+  local lane = key .. ':lane:' .. priority .. ':' .. tenant
+  redis.call('LPOP', lane)
+  redis.call('LPOP', ticket)
   local finish = choice.turn + QUANTUM / choice.weight
-  redis.call('HSET', key .. ':clock', priority, integer(choice.turn))
+  redis.call('HSET', key .. ':clock', priority, integer(choice.turn), 'share_i', integer(choice.share.i), 'share_b',
+    integer(choice.share.b))
   if redis.call('EXISTS', lane) == 1 then
     redis.call('ZADD', key .. ':turns:' .. priority, integer(finish), tenant)
   else
-    redis.call('ZREM', key .. ':turns:' .. priority, tenant)
     redis.call('ZADD', key .. ':rested:' .. priority, integer(finish), tenant)
+    redis.call('ZREM', key .. ':turns:' .. priority, tenant)
     redis.call('ZREMRANGEBYSCORE', key .. ':rested:' .. priority, '-inf', integer(choice.turn))
   end
-  redis.call('HINCRBY', key .. ':tenant_in_flight', tenant, 1)
-  if choice.step then
-    local tat = math.max(tonumber(redis.call('HGET', key .. ':tenant_tat', tenant) or '0'), now)
-    redis.call('HSET', key .. ':tenant_tat', tenant, integer(tat + choice.step))
-  end
-  return id
 end
 
--- Takes the id whose turn it is, or answers nil and when some tenant may go on, µs (math.huge: when a place is free).
-local function take_from_lanes(key, now)
-  local interactive, batch = next_tenant(key, 'i', now), next_tenant(key, 'b', now)
-  if not interactive and not batch then
-    local earliest = math.huge
-    for priority in pairs(SHARES) do
-      local held = redis.call('ZRANGE', key .. ':held:' .. priority, 0, 0, 'WITHSCORES')
-      if held[2] and held[2] ~= 'inf' then earliest = math.min(earliest, tonumber(held[2])) end
-    end
-    return nil, earliest
+-- The tenant's limits take note of one more that starts.
+local function charge(key, choice, now)
+  redis.call('HINCRBY', key .. ':tenant_in_flight', choice.tenant, 1)
+  if choice.step then
+    local tat = math.max(tonumber(redis.call('HGET', key .. ':tenant_tat', choice.tenant) or '0'), now)
+    redis.call('HSET', key .. ':tenant_tat', choice.tenant, integer(tat + choice.step))
   end
-  local shares = redis.call('HMGET', key .. ':clock', 'share_i', 'share_b')
-  local share = {i = tonumber(shares[1] or '0'), b = tonumber(shares[2] or '0')}
-  local priority = 'i'
-  if interactive and batch then
-    if share.b < share.i then priority = 'b' end
-  elseif batch then
-    priority = 'b'
-  end
-  -- A priority that had nothing to do gathers no claim on the past.
-  local other = priority == 'i' and 'b' or 'i'
-  if not (interactive and batch) then share[other] = math.max(share[other], share[priority]) end
-  share[priority] = share[priority] + QUANTUM / SHARES[priority]
-  redis.call('HSET', key .. ':clock', 'share_i', integer(share.i), 'share_b', integer(share.b))
-  return serve(key, priority, priority == 'i' and interactive or batch, now)
 end

@@ -9,11 +9,12 @@ local function owns(queue, id, token)
   return redis.call('HGET', queue_key(queue) .. ':deliveries', id) == token
 end
 
--- The place in flight becomes free. Answers the message's lane, if it has one.
+-- The place in flight becomes free. Answers the message's lane, if it has one. Comes before the delivery goes: a place that
+-- is counted as free too early is right again once the tenant has none, one that is counted for ever is not.
 local function free_place(queue, id)
   local key = queue_key(queue)
   local lane = redis.call('HGET', key .. ':lane_of', id)
-  if lane then
+  if lane and redis.call('HEXISTS', key .. ':deliveries', id) == 1 then
     local tenant = string.sub(lane, 3)
     if redis.call('HINCRBY', key .. ':tenant_in_flight', tenant, -1) <= 0 then
       redis.call('HDEL', key .. ':tenant_in_flight', tenant)
@@ -31,16 +32,19 @@ end
 
 -- The worker's ack set comes last: what is in it is found again when the worker reconciles or dies.
 local function forget_delivery(worker, queue, id)
-  local lane = redis.call('HDEL', queue_key(queue) .. ':deliveries', id) == 1 and free_place(queue, id)
+  free_place(queue, id)
+  redis.call('HDEL', queue_key(queue) .. ':deliveries', id)
   redis.call('SREM', acks_key(worker, queue), id)
-  return lane
 end
 
 local function acknowledge(worker, queue, id)
   local key = queue_key(queue)
+  local lane = free_place(queue, id)
+  if lane then redis.call('HDEL', key .. ':lane_of', id) end
   redis.call('HDEL', key .. '.msgs', id)
   redis.call('HDEL', key .. ':crashes', id)
-  if forget_delivery(worker, queue, id) then redis.call('HDEL', key .. ':lane_of', id) end
+  redis.call('HDEL', key .. ':deliveries', id)
+  redis.call('SREM', acks_key(worker, queue), id)
 end
 
 -- Back to the head of its queue, where it came from; it is forgotten here only when it is there.

@@ -74,21 +74,22 @@ local TICKET = '*'
 local function enter_lane(key, lane)
   local priority, tenant = string.sub(lane, 1, 1), string.sub(lane, 3)
   local turns = key .. ':turns:' .. priority
-  if redis.call('ZSCORE', turns, tenant) or redis.call('HEXISTS', key .. ':held_turns:' .. priority, tenant) == 1 then return end
+  if redis.call('ZSCORE', turns, tenant) or redis.call('ZSCORE', key .. ':held:' .. priority, tenant) then return end
   local clock = tonumber(redis.call('HGET', key .. ':clock', priority) or '0')
   local rested = tonumber(redis.call('ZSCORE', key .. ':rested:' .. priority, tenant) or '0')
-  redis.call('ZREM', key .. ':rested:' .. priority, tenant)
   redis.call('ZADD', turns, integer(math.max(clock, rested)), tenant)
+  redis.call('ZREM', key .. ':rested:' .. priority, tenant)
 end
 
--- A message waits: at the tail, or at the head where it came from. In a fair queue the list holds a ticket in its place.
+-- A message waits: at the tail, or at the head where it came from. In a fair queue the list holds a ticket in its place; it
+-- comes first: fetch drops a ticket that stands for nothing, while a message without one would wait for another's.
 local function put_waiting(queue, id, push)
   local key = queue_key(queue)
   local lane = redis.call('HGET', key .. ':lane_of', id)
   if lane then
+    redis.call(push, key, TICKET)
     redis.call(push, key .. ':lane:' .. lane, id)
     enter_lane(key, lane)
-    redis.call(push, key, TICKET)
   else
     redis.call(push, key, id)
   end
