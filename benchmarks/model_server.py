@@ -2,15 +2,18 @@
 
 A real HTTP server in a process of its own, on the bare protocol, so that what is measured is the contenders' way of
 calling a model. A conversation that ends with a tool message gets a text, one that ends with `SLOW_QUESTION` gets it
-after `SLOW_S`, and any other one gets four calls of `look_up`. `GET` answers how many slow calls are in flight.
+after `SLOW_S`, one that ends with `question_for(n)` gets n calls of `look_up` or, if that is none, a text, and any
+other one gets four calls. `GET` answers how many slow calls are in flight.
 """
 
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import AbstractContextManager
+from functools import cache
 from types import TracebackType
 from typing import Final, Self, cast
 from urllib.request import urlopen
@@ -24,6 +27,14 @@ ANSWER: Final = "It is mild in all four places, and dry in two."
 SLOW_QUESTION: Final = "Think about the weather for a while."
 SLOW_S: Final = 25.0
 _PLACES: Final = ("Lisbon", "Porto", "Faro", "Braga")
+
+
+def question_for(calls: int) -> str:
+    """What to ask to get so many calls."""
+    return f"What is the weather like in {calls} cities?"
+
+
+_NUMBER: Final = re.compile(question_for(0).replace("0", r"(\d+)").replace("?", r"\?"))
 
 
 def _response(body: bytes) -> bytes:
@@ -44,22 +55,22 @@ def _completion(message: dict[str, object], finish_reason: str) -> bytes:
     return _response(body)
 
 
-_FOUR_CALLS: Final = _completion(
-    {
-        "role": "assistant",
-        "content": None,
-        "refusal": None,
-        "tool_calls": [
-            {
-                "id": f"call_{index}",
-                "type": "function",
-                "function": {"name": "look_up", "arguments": json.dumps({"place": place, "days": 3})},
-            }
-            for index, place in enumerate(_PLACES)
-        ],
-    },
-    "tool_calls",
-)
+@cache
+def _calls(number: int) -> bytes:
+    calls = [
+        {
+            "id": f"call_{index}",
+            "type": "function",
+            "function": {
+                "name": "look_up",
+                "arguments": json.dumps({"place": _PLACES[index % len(_PLACES)], "days": 3}),
+            },
+        }
+        for index in range(number)
+    ]
+    return _completion({"role": "assistant", "content": None, "refusal": None, "tool_calls": calls}, "tool_calls")
+
+
 _TEXT: Final = _completion({"role": "assistant", "content": ANSWER, "refusal": None}, "stop")
 
 
@@ -93,11 +104,18 @@ class _Connection(asyncio.Protocol):
             _Connection.slow_calls_in_flight += 1
             asyncio.get_running_loop().call_later(SLOW_S, self._answer_at_last, transport)
         else:
-            transport.write(_TEXT if last_message["role"] == "tool" else _FOUR_CALLS)
+            number = 0 if last_message["role"] == "tool" else _calls_wanted(last_message["content"])
+            transport.write(_calls(number) if number else _TEXT)
 
     def _answer_at_last(self, transport: asyncio.WriteTransport) -> None:
         _Connection.slow_calls_in_flight -= 1
         transport.write(_TEXT)
+
+
+@cache
+def _calls_wanted(question: str) -> int:
+    match = _NUMBER.fullmatch(question)
+    return CALLS if match is None else int(match[1])
 
 
 def _content_length(head: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Ours: one orchestrator process and one worker process, started as an operator would."""
+"""Ours: an orchestrator process and a worker process, or several, started as an operator would."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from benchmarks.contenders.contender import (
 )
 from benchmarks.load import JobFailed
 from benchmarks.measured_processes import MeasuredProcesses
-from benchmarks.model_server import CALLS, SLOW_QUESTION
+from benchmarks.model_server import CALLS, SLOW_QUESTION, question_for
 from ledger.settings import LedgerSettings
 from messaging.embedded_redis import EmbeddedRedis
 from messaging.settings import load_settings
@@ -46,6 +46,9 @@ def trunkline_contender(
     turns_at_once: int = TURNS_AT_ONCE,
     facts: bool = True,
     exporting_to: str | None = None,
+    orchestrators: int = 1,
+    workers: int = 1,
+    calls: int = CALLS,
 ) -> Iterator[Running]:
     """Starts ours; see `Contender`.
 
@@ -57,6 +60,9 @@ def trunkline_contender(
         turns_at_once: How many turns the orchestrator holds in flight.
         facts: Whether steps record what traces and metrics are made of.
         exporting_to: Where a telemetry process beside them exports every trace to; none by default.
+        orchestrators: How many processes; the second is called `orchestrator 2`, and so on.
+        workers: Likewise.
+        calls: How many the model asks for in a job.
     """
     with EmbeddedRedis(folder / "redis", port=0) as server, MeasuredProcesses(folder) as processes:
         environment = {
@@ -71,45 +77,53 @@ def trunkline_contender(
             "TRUNKLINE_TURNS_AT_ONCE": str(turns_at_once),
         }
         entry = [] if facts else ["-m", "benchmarks.contenders.without_facts"]
-        processes.start(ORCHESTRATOR, [*(entry or ["-m"]), "orchestrator"], environment)
-        processes.start(WORKER, [*worker_options, *(entry or ["-m"]), "workers"], environment)
+        for number in range(orchestrators):
+            processes.start(_numbered(ORCHESTRATOR, number), [*(entry or ["-m"]), "orchestrator"], environment)
+        for number in range(workers):
+            arguments = [*worker_options, *(entry or ["-m"]), "workers"]
+            processes.start(_numbered(WORKER, number), arguments, environment)
         if exporting_to is not None:
             processes.start(TELEMETRY, ["-m", "telemetry"], environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": exporting_to})
+        question = QUESTION if calls == CALLS else question_for(calls)
         settings = load_settings(LedgerSettings, redis_url=server.url)
         with (
             Client(settings=settings) as client,
             redis.Redis.from_url(server.url, socket_timeout=SOCKET_TIMEOUT_S) as connection,
         ):
-            _first_job(client, processes)
+            _first_job(client, processes, question, calls)
             processes.adopt(REDIS, server.pid)
             processes.all_are_up()
-            yield Running(_JobClient(client, connection, settings), processes, connection)
+            yield Running(_JobClient(client, connection, settings, question), processes, connection)
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 0 else f"{name} {number + 1}"
 
 
 def _job(reply_to: ReplyAddress | None, question: str = QUESTION) -> ChatJob:
     return ChatJob(messages=(UserMessage(content=question),), tools=("look_up",), reply_to=reply_to)
 
 
-def _first_job(client: Client, processes: MeasuredProcesses) -> None:
+def _first_job(client: Client, processes: MeasuredProcesses, question: str, calls: int) -> None:
     """Waits until the processes are up, and tests that they do what shall be measured."""
-    job_id = client.submit(_job(None)).job_id
+    job_id = client.submit(_job(None, question)).job_id
     try:
         result = client.result(job_id, timeout=_FIRST_JOB_PATIENCE)
     except TimeoutError as error:
         raise JobFailed(f"{error}\n{processes.logs()}") from error
     outcomes = [call.outcome.kind if call.outcome else "open" for call in client.calls(job_id)]
-    if result.state != "completed" or outcomes != ["succeeded"] * CALLS:
+    if result.state != "completed" or outcomes != ["succeeded"] * calls:
         raise JobFailed(f"the first job: {result}, {outcomes}\n{processes.logs()}")
 
 
 class _JobClient:
     """Hands jobs in with `trunkline.Client`, and reads their answers from a reply queue as an upstream system would."""
 
-    def __init__(self, client: Client, connection: redis.Redis, settings: LedgerSettings) -> None:
+    def __init__(self, client: Client, connection: redis.Redis, settings: LedgerSettings, question: str) -> None:
         self._client = client
         self._connection = connection
         reply_to = ReplyAddress(queue=_REPLY_QUEUE, actor="job_ended")
-        self._job, self._slow_job = _job(reply_to), _job(reply_to, SLOW_QUESTION)
+        self._job, self._slow_job = _job(reply_to, question), _job(reply_to, SLOW_QUESTION)
         # The two keys of a queue are Dramatiq's.
         self._queue = f"{settings.key_prefix}:{_REPLY_QUEUE}"
         self._bodies = f"{self._queue}.msgs"
