@@ -9,7 +9,17 @@ from rich.console import Console
 
 from benchmarks.figures import Figures, table, write_results
 
-_BENCHMARKS: Final = ("fan4", "pickup", "empty_messages", "limits", "recovery", "slow_calls", "telemetry", "backlog", "capacity")
+_BENCHMARKS: Final = (
+    "fan4",
+    "pickup",
+    "empty_messages",
+    "limits",
+    "recovery",
+    "slow_calls",
+    "telemetry",
+    "backlog",
+    "capacity",
+)
 """Each is a module of this package with a number `ROUNDS` and a function `run`."""
 
 

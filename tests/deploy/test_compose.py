@@ -86,6 +86,10 @@ def test_images_get_the_packages_that_are_ours_and_the_versions_that_are_tested(
     tested = _pins(ROOT / "requirements.lock")
     plain, postgres = (_pins(DEPLOY / name) for name in ("requirements.lock", "requirements-postgres.lock"))
     assert plain <= tested
+    needed = re.search(r"^dependencies = \[(.*?)^\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)
+    assert needed is not None
+    names = set(re.findall(r'^    "([\w-]+)', needed[1], re.MULTILINE))
+    assert "redis" in names <= {pin.partition("==")[0] for pin in plain}, "run `make lock`"
     assert {pin.partition("==")[0] for pin in postgres - plain} == {"psycopg", "psycopg-binary"}
     assert {"pytest", "mypy", "psycopg"}.isdisjoint(pin.partition("==")[0] for pin in plain)
 
