@@ -3,6 +3,7 @@
 `python -m benchmarks.contenders.without_facts orchestrator`. Everything else is as it is shipped.
 """
 
+import re
 import runpy
 import sys
 from typing import Final
@@ -11,10 +12,8 @@ from ledger import turn_steps
 from messaging import script
 from schemas.events import Delivered
 
-_NOTHING: Final = """
-record_event = function() end
-announce = function() end
-"""
+#: The functions of the ledger's scripts that record.
+_RECORDING: Final = re.compile(r"^local function (?:record_event|announce)\(.*\)$", re.MULTILINE)
 
 
 def main() -> None:
@@ -23,7 +22,7 @@ def main() -> None:
 
     def fragment(package: str, name: str) -> str:
         source = load_fragment(package, name)
-        return source + _NOTHING if name == "jobs" else source
+        return _RECORDING.sub(r"\g<0> if true then return end", source) if name == "jobs" else source
 
     script._fragment = fragment
     turn_steps._answered_data = lambda *_: "{}"

@@ -134,7 +134,10 @@ async def test_every_kind_of_job_leaves_one_tree_that_agrees_with_the_ledger(red
 
 
 async def _parallel_calls(system: Traced) -> None:
-    root, result = await system.trace(asks(*[("look", {"text": str(n)}) for n in range(4)]), says(), agent="searcher")
+    hidden: dict[str, Any] = {"metadata": {"note": CANARY}, "caller": {"user": CANARY, "permissions": [CANARY]}}
+    root, result = await system.trace(
+        asks(*[("look", {"text": str(n)}) for n in range(4)]), says(), agent="searcher", **hidden
+    )
     assert root.name == "invoke_agent searcher"
     assert [child.name for child in root.children if not child.name.startswith("execute_tool")] == [
         "send orchestrator",

@@ -12,6 +12,7 @@ from ledger.settings import LedgerSettings
 from messaging.pool_size import DEFAULT_MOST, Bounds, ScalingPolicy
 from messaging.settings import load_settings
 from orchestrator.settings import OrchestratorSettings
+from telemetry.settings import TelemetrySettings
 from workers.registry import ToolRegistry
 from workers.settings import WorkerSettings
 
@@ -72,6 +73,7 @@ def deployment_wanted(
         ToolDeclarationError: A tool is declared wrongly.
     """
     of_orchestrators, of_workers = load_settings(OrchestratorSettings), load_settings(WorkerSettings)
+    load_settings(TelemetrySettings)
     modules = of_workers.tool_modules if tools is None else tuple(tools)
     registry = ToolRegistry.load(modules=modules, pools=pools)
     if pools is None:
