@@ -106,6 +106,23 @@ ROWS: Final[dict[str, Sequence[Row]]] = {
             "redis_bytes_per_message_stock",
         ),
     ),
+    "capacity": (
+        Row("redis_cpu_ms_per_fan4", "CPU of Redis for a fan4 job, ms"),
+        Row("redis_cpu_ms_per_call", "for each further call, ms"),
+        Row("redis_cpu_ms_per_job_without_calls", "for a job without calls, ms"),
+        Row("redis_ceiling_fan4_per_s", "fan4 jobs a second that fill the processor of one Redis (arithmetic)"),
+        Row("redis_bytes_per_ended_fan4", "Redis's memory of an ended fan4 job until it expires, bytes"),
+        Row("redis_bytes_per_ended_call", "of which a call, bytes"),
+        Row("redis_bytes_per_active_job", "of a job whose first model call is in flight, bytes"),
+        Row("redis_file_bytes_per_fan4", "appended to Redis's file by a fan4 job, bytes"),
+        Row("redis_network_bytes_per_fan4", "into and out of Redis for a fan4 job, bytes"),
+        Row("orchestrator_cpu_ms_per_fan4", "CPU of orchestrators for a fan4 job, ms"),
+        Row("worker_cpu_ms_per_fan4", "CPU of workers for a fan4 job, ms"),
+        Row("jobs_per_s_fan4", "fan4 jobs a second, an orchestrator and a worker"),
+        Row("redis_cpu_share_fan4", "of a processor, used by Redis meanwhile"),
+        Row("throughput_ratio_fan4_2_workers", "throughput with two workers, against one"),
+        Row("throughput_ratio_fan4_2_and_2", "with two of each, on as many processors as the machine has"),
+    ),
 }
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from messaging.settings import DeploymentSettings, load_settings
 from orchestrator.settings import OrchestratorSettings
+from telemetry.settings import TelemetrySettings
 from tests.deploy.deployment_files import DEPLOY
 from tests.deploy.kubernetes_schemas import mistakes
 from tests.deploy.manifests import (
@@ -29,6 +30,11 @@ from workers.settings import WorkerSettings
 
 #: How much longer than its children's own stop time-out the supervisor in a pod waits before it kills them.
 SUPERVISOR_MARGIN: Final = timedelta(seconds=5)
+SETTINGS: Final[dict[str, type[DeploymentSettings]]] = {
+    "orchestrator": OrchestratorSettings,
+    "telemetry": TelemetrySettings,
+}
+"""Of each process but the workers."""
 
 
 @pytest.mark.parametrize("manifest", [*BASE, *manifests(DEPLOY / "redis")], ids=lambda one: one["metadata"]["name"])
@@ -101,15 +107,14 @@ def test_a_pod_runs_a_command_that_exists_with_settings_that_exist(
     capsys.readouterr()
     [shared] = [one["data"] for one in BASE if one["kind"] == "ConfigMap"]
     variables = {**shared, **variables_of(DEPLOYMENTS[name])}
-    known = {
-        f"TRUNKLINE_{field}".upper()
-        for settings in (DeploymentSettings, OrchestratorSettings, WorkerSettings)
-        for field in settings.model_fields
-    }
-    assert {variable for variable in variables if variable.startswith("TRUNKLINE_")} <= known
+    settings = SETTINGS.get(name, WorkerSettings)
+    fields = settings.model_fields.items()
+    known = {str(field.validation_alias or f"TRUNKLINE_{key}".upper()) for key, field in fields}
+    mine = {variable for variable in variables if variable.startswith(("TRUNKLINE_", "OTEL_"))}
+    assert mine <= known
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
-    load_settings(OrchestratorSettings if name == "orchestrator" else WorkerSettings)
+    load_settings(settings)
 
 
 @pytest.mark.parametrize("name", sorted(DEPLOYMENTS))
