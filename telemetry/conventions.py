@@ -37,6 +37,17 @@ TOOL_CALL_RESULT: Final = "gen_ai.tool.call.result"
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 
+# Metrics
+
+CLIENT_OPERATION_DURATION: Final = "gen_ai.client.operation.duration"
+CLIENT_TOKEN_USAGE: Final = "gen_ai.client.token.usage"  # noqa: S105
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105
+INVOKE_AGENT_DURATION: Final = "gen_ai.invoke_agent.duration"
+EXECUTE_TOOL_DURATION: Final = "gen_ai.execute_tool.duration"
+PROCESS_DURATION: Final = "messaging.process.duration"
+CONSUMED_MESSAGES: Final = "messaging.client.consumed.messages"
+SENT_MESSAGES: Final = "messaging.client.sent.messages"
+
 # Messaging
 
 MESSAGING_SYSTEM: Final = "messaging.system"

@@ -7,32 +7,30 @@ conventions for GenAI and messaging where they have one; ours begin with `trunkl
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from telemetry import conventions as names
+
 __all__ = ["INSTRUMENTS", "Instrument", "exported_names", "prometheus_label", "prometheus_name"]
 
 Kind = Literal["counter", "gauge", "histogram"]
 
-# Labels. Those with a dot are attributes of the conventions.
-AGENT: Final = "gen_ai.agent.name"
+# Labels. What spans have too has the same name there.
+AGENT: Final = names.AGENT_NAME
 CURRENCY: Final = "currency"
-DESTINATION: Final = "messaging.destination.name"
-ERROR_TYPE: Final = "error.type"
+DESTINATION: Final = names.DESTINATION
+ERROR_TYPE: Final = names.ERROR_TYPE
 GROUP: Final = "group"
 KIND: Final = "kind"
-MESSAGING_OPERATION: Final = "messaging.operation.name"
-MESSAGING_SYSTEM: Final = "messaging.system"
-MODEL: Final = "gen_ai.request.model"
-OPERATION: Final = "gen_ai.operation.name"
-OUTCOME: Final = "trunkline.call.outcome"
-POOL: Final = "trunkline.pool"
-PROVIDER: Final = "gen_ai.provider.name"
+MODEL: Final = names.REQUEST_MODEL
+OUTCOME: Final = names.CALL_OUTCOME
+POOL: Final = names.POOL
 QUANTILE: Final = "quantile"
 QUEUE: Final = "trunkline.queue"
 REASON: Final = "reason"
-STATE: Final = "trunkline.job.state"
-TENANT: Final = "trunkline.tenant"
-TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - no password
-TOOL: Final = "gen_ai.tool.name"
-VERSION: Final = "trunkline.tool.version"
+STATE: Final = names.JOB_STATE
+TENANT: Final = names.TENANT
+TOKEN_TYPE: Final = names.TOKEN_TYPE
+TOOL: Final = names.TOOL_NAME
+VERSION: Final = names.TOOL_VERSION
 
 _PER_UNIT: Final = {"s": 1_000_000, "{currency}": 1_000_000_000}
 """Sums are kept as integers, which add up without error in any order: microseconds, billionths of money."""
@@ -68,12 +66,12 @@ class Instrument:
 
 
 _TOOL: Final = (TOOL, VERSION, POOL)
-_MESSAGES: Final = (MESSAGING_SYSTEM, MESSAGING_OPERATION, DESTINATION)
-_CHAT: Final = (OPERATION, PROVIDER, MODEL)
+_MESSAGES: Final = (names.MESSAGING_SYSTEM, names.MESSAGING_OPERATION_NAME, DESTINATION)
+_CHAT: Final = (names.OPERATION_NAME, names.PROVIDER_NAME, MODEL)
 
 # The conventions' own.
 CLIENT_OPERATION_DURATION: Final = Instrument(
-    "gen_ai.client.operation.duration",
+    names.CLIENT_OPERATION_DURATION,
     "histogram",
     "s",
     (*_CHAT, ERROR_TYPE),
@@ -81,7 +79,7 @@ CLIENT_OPERATION_DURATION: Final = Instrument(
     is_kept_by_time=True,
 )
 CLIENT_TOKEN_USAGE: Final = Instrument(
-    "gen_ai.client.token.usage",
+    names.CLIENT_TOKEN_USAGE,
     "histogram",
     "{token}",
     (*_CHAT, TOKEN_TYPE),
@@ -89,27 +87,27 @@ CLIENT_TOKEN_USAGE: Final = Instrument(
     is_kept_by_time=True,
 )
 INVOKE_AGENT_DURATION: Final = Instrument(
-    "gen_ai.invoke_agent.duration", "histogram", "s", (AGENT, ERROR_TYPE), "From a job's acceptance to its end."
+    names.INVOKE_AGENT_DURATION, "histogram", "s", (AGENT, ERROR_TYPE), "From a job's acceptance to its end."
 )
 EXECUTE_TOOL_DURATION: Final = Instrument(
-    "gen_ai.execute_tool.duration",
+    names.EXECUTE_TOOL_DURATION,
     "histogram",
     "s",
     (TOOL, ERROR_TYPE),
     "From the dispatch of a call to its outcome, waiting and retries included.",
 )
 PROCESS_DURATION: Final = Instrument(
-    "messaging.process.duration",
+    names.PROCESS_DURATION,
     "histogram",
     "s",
     (*_MESSAGES, ERROR_TYPE),
     "How long a worker processed one delivery of a message.",
 )
 CONSUMED_MESSAGES: Final = Instrument(
-    "messaging.client.consumed.messages", "counter", "{message}", _MESSAGES, "Deliveries that a worker began."
+    names.CONSUMED_MESSAGES, "counter", "{message}", _MESSAGES, "Deliveries that a worker began."
 )
 SENT_MESSAGES: Final = Instrument(
-    "messaging.client.sent.messages", "counter", "{message}", _MESSAGES, "Messages of turns and calls that were sent."
+    names.SENT_MESSAGES, "counter", "{message}", _MESSAGES, "Messages of turns and calls that were sent."
 )
 
 # Tools.

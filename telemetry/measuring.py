@@ -4,7 +4,6 @@ Each turn is measured once, and a job at its end, whatever entries of it are rea
 says which entry is the occasion.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -14,18 +13,15 @@ from schemas.call import OutcomeKind
 from schemas.events import ModelFacts
 from schemas.trace_ids import attempt_span_id, job_span_id
 from schemas.wire import call_id
+from telemetry import conventions as names
 from telemetry import instruments as of
 from telemetry.job_facts import Attempt, CallFacts, JobFacts, TurnFacts, reported_turns
 from telemetry.measurements import Measurement
 from telemetry.prices import Prices
 
-__all__ = ["ERRORS", "HasTrace", "Measuring", "error_type_of_model"]
+__all__ = ["ERRORS", "HasTrace", "Measuring"]
 
 ORCHESTRATOR: Final = "orchestrator"
-SYSTEM: Final = "redis"
-PROVIDER: Final = "openai"
-"""The format that endpoints are spoken to in, whoever runs them."""
-
 UNKNOWN_TOOL: Final = "unknown"
 """Models make names up; each would be a series."""
 
@@ -33,9 +29,7 @@ ERRORS: Final[frozenset[OutcomeKind]] = frozenset({"rejected", "denied", "failed
 """Outcomes that count as errors of a tool. A cancelled call was not wanted any more."""
 
 _RAN: Final[frozenset[OutcomeKind]] = frozenset({"succeeded", "failed", "timed_out", "unknown"})
-_CHAT: Final = "chat"
 _OTHER: Final = "_OTHER"
-_STATUS: Final = re.compile(r"HTTP (\d{3})\b")
 _NO_ERROR: Final = ""
 
 
@@ -69,7 +63,7 @@ class Measuring:
     def _turn(self, facts: JobFacts, turn: TurnFacts) -> Iterator[Measurement]:
         step = f"{facts.job_id}/{turn.number}"
         if turn.attempts:
-            yield _message(of.SENT_MESSAGES, "send", ORCHESTRATOR, turn.sent_us)
+            yield _message(of.SENT_MESSAGES, names.SEND, ORCHESTRATOR, turn.sent_us)
         for attempt in turn.attempts:
             yield from _attempt(facts, step, attempt, ORCHESTRATOR)
             if attempt.model is not None and attempt.ended_us is not None:
@@ -81,8 +75,9 @@ class Measuring:
         self, facts: JobFacts, step: str, attempt: Attempt, model: ModelFacts, at_us: int
     ) -> Iterator[Measurement]:
         span = (facts.record.trace_id, attempt_span_id(step, model.attempt))
-        chat = (_CHAT, PROVIDER, model.model)
-        error = error_type_of_model(attempt.error) if attempt.end in ("retried", "failed") else _NO_ERROR
+        chat = (names.CHAT, names.PROVIDER_OPENAI, model.model)
+        failed = attempt.end in ("retried", "failed")
+        error = (attempt.error_type or _OTHER) if failed else _NO_ERROR
         yield Measurement(of.CLIENT_OPERATION_DURATION, (*chat, error), model.elapsed_us / 1e6, at_us, span)
         tenant = facts.record.tenant
         for kind, tokens in (("input", model.prompt_tokens), ("output", model.completion_tokens)):
@@ -96,13 +91,6 @@ class Measuring:
             yield Measurement(of.COST, (model.model, tenant, self.prices.currency), cost, at_us)
 
 
-def error_type_of_model(error: str) -> str:
-    """What kind of error ended a model call: an HTTP status, `timeout`, or `_OTHER`."""
-    if status := _STATUS.match(error):
-        return status[1]
-    return "timeout" if "did not answer within" in error else _OTHER
-
-
 def _call(facts: JobFacts, call: CallFacts, id: str) -> Iterator[Measurement]:
     if call.ended_us is None or call.outcome is None:
         return
@@ -113,7 +101,7 @@ def _call(facts: JobFacts, call: CallFacts, id: str) -> Iterator[Measurement]:
     yield Measurement(of.TOOL_CALLS, (*tool, call.outcome), 1, at_us)
     if call.pool is not None:
         error = _NO_ERROR if call.outcome == "succeeded" else call.outcome
-        yield _message(of.SENT_MESSAGES, "send", call.pool, call.sent_us)
+        yield _message(of.SENT_MESSAGES, names.SEND, call.pool, call.sent_us)
         yield Measurement(of.EXECUTE_TOOL_DURATION, (tool[0], error), (at_us - call.sent_us) / 1e6, at_us, span)
     if call.cached:
         yield Measurement(of.TOOL_CACHE_HITS, tool, 1, at_us)
@@ -132,11 +120,11 @@ def _attempt(facts: JobFacts, step: str, attempt: Attempt, queue: str) -> Iterat
     if attempt.number is None or attempt.began_us is None:
         return
     span = (facts.record.trace_id, attempt_span_id(step, attempt.number))
-    yield _message(of.CONSUMED_MESSAGES, "process", queue, attempt.began_us)
+    yield _message(of.CONSUMED_MESSAGES, names.PROCESS, queue, attempt.began_us)
     yield Measurement(of.QUEUE_WAIT, (queue,), max(0, attempt.fetched_us - attempt.queued_us) / 1e6, at_us, span)
     if attempt.ended_us is not None:
-        error = _NO_ERROR if attempt.end == "done" else attempt.end
-        labels = (SYSTEM, "process", queue, error)
+        error = _NO_ERROR if attempt.end in ("done", "stopped") else attempt.error_type or attempt.end
+        labels = (names.REDIS, names.PROCESS, queue, error)
         elapsed_us = max(0, attempt.ended_us - attempt.fetched_us)
         yield Measurement(of.PROCESS_DURATION, labels, elapsed_us / 1e6, at_us, span)
 
@@ -156,7 +144,7 @@ def _job(facts: JobFacts, at_us: int) -> Iterator[Measurement]:
 
 
 def _message(instrument: of.Instrument, operation: str, queue: str, at_us: int) -> Measurement:
-    return Measurement(instrument, (SYSTEM, operation, queue), 1, at_us)
+    return Measurement(instrument, (names.REDIS, operation, queue), 1, at_us)
 
 
 def _without_span(measurement: Measurement) -> Measurement:

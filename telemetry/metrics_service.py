@@ -1,11 +1,14 @@
 """Everything about metrics that a telemetry process runs: it keeps them, and exports them if it is the elected one.
 
-`OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT` say where Prometheus may read them.
+`OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT` say where Prometheus may read them, `OTEL_EXPORTER_OTLP_ENDPOINT` where they
+are sent.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib.metadata import version
 
 import structlog
 
@@ -15,6 +18,9 @@ from telemetry.feed import FeedReader, reader_name
 from telemetry.leading import Leading
 from telemetry.measuring import HasTrace, Measuring
 from telemetry.metrics_keeper import METRICS_GROUP, MetricsKeeper
+from telemetry.otlp_encoding import resource
+from telemetry.otlp_http import OtlpHttpExporter
+from telemetry.otlp_metrics import encode_metrics
 from telemetry.prices import Prices, read_prices
 from telemetry.prometheus import MetricsServer
 from telemetry.settings import TelemetrySettings
@@ -22,6 +28,7 @@ from telemetry.settings import TelemetrySettings
 __all__ = ["MetricsService"]
 
 _COLLECT_TIMEOUT_S = 10.0
+_LAST_EXPORT_S = 3.0
 
 _log = structlog.get_logger(__name__)
 
@@ -64,13 +71,17 @@ class MetricsService:
     async def run(self, stop: asyncio.Event) -> None:
         """Keeps and exports until `stop` is set."""
         with ExitStack() as stack:
-            self._serve(stack)
+            if self._settings.serves_prometheus:
+                self._serve(stack)
             done = asyncio.Event()
             leading = asyncio.create_task(self._leading.run(done))
             try:
-                await self._reader.run(stop)
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._reader.run(stop))
+                    if (endpoint := self._settings.otlp_endpoint("metrics")) is not None:
+                        tasks.create_task(self._push(OtlpHttpExporter(endpoint), stop))
             finally:
-                done.set()  # only now may another one lead
+                done.set()  # only now may another one lead: the last export was still this one's
                 await leading
 
     async def collect(self) -> Collected | None:
@@ -78,6 +89,23 @@ class MetricsService:
         if not self._leading.leads:
             return None
         return await collect(self._runner, namespace=self._settings.key_prefix, groups=self._groups)
+
+    async def _push(self, exporter: OtlpHttpExporter, stop: asyncio.Event) -> None:
+        """Sends the metrics now and then, and a last time at the end. The next time has all that failed before."""
+        interval_s = self._settings.metric_export_interval_ms / 1000
+        about, of_ours = resource(self._settings.resource()), version("trunkline")
+        try:
+            while not stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), interval_s)
+                # A collector that is away is tried again, but not for longer than there is something newer to say.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LAST_EXPORT_S if stop.is_set() else interval_s):
+                        collected = await self.collect()
+                        if collected is not None:
+                            await exporter.send(encode_metrics(collected, of=about, version=of_ours))
+        finally:
+            await exporter.close()
 
     def _serve(self, stack: ExitStack) -> None:
         host, port = self._settings.prometheus_host, self._settings.prometheus_port

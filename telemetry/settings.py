@@ -41,7 +41,13 @@ class TelemetrySettings(DeploymentSettings):
     service_name: str = Field("trunkline", validation_alias="OTEL_SERVICE_NAME")
     resource_attributes: str = Field("", validation_alias="OTEL_RESOURCE_ATTRIBUTES")
     traces_exporter: _Exporter | None = Field(None, validation_alias="OTEL_TRACES_EXPORTER")
-    metrics_exporter: _Exporter | None = Field(None, validation_alias="OTEL_METRICS_EXPORTER")
+    metrics_exporter: Annotated[str, _LowerCase] | None = Field(
+        None,
+        pattern=r"^(otlp|prometheus|none)(\s*,\s*(otlp|prometheus))*$",
+        validation_alias="OTEL_METRICS_EXPORTER",
+        description="otlp, prometheus, both with a comma, or none",
+    )
+    metric_export_interval_ms: int = Field(60_000, ge=1, validation_alias="OTEL_METRIC_EXPORT_INTERVAL")
     endpoint: str | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     traces_endpoint: str | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     metrics_endpoint: str | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
@@ -97,12 +103,17 @@ class TelemetrySettings(DeploymentSettings):
             follow_upstream=self.sampler.startswith("parentbased_"),
         )
 
+    @property
+    def serves_prometheus(self) -> bool:
+        """Whether Prometheus may read the metrics; it may unless others are named."""
+        return not self.sdk_disabled and (self.metrics_exporter is None or "prometheus" in self.metrics_exporter)
+
     def otlp_endpoint(self, signal: Signal) -> OtlpEndpoint | None:
         """Where a signal is exported to; None if nobody asked for it."""
         of_signal = self.traces_endpoint if signal == "traces" else self.metrics_endpoint
         exporter = self.traces_exporter if signal == "traces" else self.metrics_exporter
         named = of_signal or self.endpoint
-        if self.sdk_disabled or exporter == "none" or (exporter is None and named is None):
+        if self.sdk_disabled or (named is None if exporter is None else "otlp" not in exporter):
             return None
         base = (self.endpoint or "http://localhost:4318").rstrip("/")
         headers = self.traces_headers if signal == "traces" else self.metrics_headers

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -19,6 +20,7 @@ class OtlpReceiver:
         received: Every span as it came, in order, repeated ones too.
         resources: The attributes of all resources that sent them.
         bodies: The requests as they came, unpacked.
+        metrics: The requests with metrics.
         answer: The status that requests are answered with; what is not 200 is not kept.
     """
 
@@ -26,6 +28,7 @@ class OtlpReceiver:
     resources: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    metrics: list[ExportMetricsServiceRequest] = field(default_factory=list)
     answer: int = 200
     refused: int = 0
 
@@ -65,6 +68,8 @@ class OtlpReceiver:
         if self.answer != 200:
             self.refused += 1
             return
+        if path == "/v1/metrics":
+            self.metrics.append(ExportMetricsServiceRequest.FromString(body))
         if path != "/v1/traces":
             return
         self.bodies.append(body)

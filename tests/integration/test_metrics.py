@@ -148,7 +148,9 @@ async def test_the_metrics_agree_with_the_ledger(redis_url: str, runner: Pipelin
     prices_file.write_text(f'currency = "EUR"\n[models."{MODEL}"]\ninput = 2\noutput = 10\n')
     readers = [reader(runner, name, prices=read_prices(prices_file)) for name in ("one", "other")]
     known = Known()
-    model = ScriptedModel(lines=[ModelUnavailable("HTTP 503: away", retry_after_s=0.01)], otherwise=answer)
+    model = ScriptedModel(
+        lines=[ModelUnavailable("HTTP 503: away", retry_after_s=0.01, error_type="503")], otherwise=answer
+    )
     async with deployment(redis_url, model=model, tools=TOOLS) as running:
         for first in range(0, JOBS, 8):
             await asyncio.gather(*(known.ask(running, number) for number in range(first, first + 8)))

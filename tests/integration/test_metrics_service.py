@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +23,7 @@ from telemetry.instruments import INSTRUMENTS, exported_names
 from telemetry.metrics_service import MetricsService
 from telemetry.settings import TelemetrySettings
 from tests.in_process import deployment
+from tests.otlp_receiver import OtlpReceiver
 from tests.redis_nodes import free_port
 from workers.tool import tool
 
@@ -33,6 +34,26 @@ OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 def look() -> str:
     """Looks."""
     return "seen"
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtlpReceiver]:
+    with OtlpReceiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "100")
+        monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
+        yield receiver
+
+
+def jobs(receiver: OtlpReceiver) -> list[tuple[int, float]]:
+    """When the count of completed jobs began and what it was, of each export that had it."""
+    return [
+        (point.start_time_unix_nano, point.as_double)
+        for request in receiver.metrics
+        for metric in request.resource_metrics[0].scope_metrics[0].metrics
+        if metric.name == "trunkline.jobs"
+        for point in metric.sum.data_points
+    ]
 
 
 @dataclass
@@ -92,7 +113,9 @@ def model() -> ScriptedModel:
     return ScriptedModel(lines=[ModelAnswer(calls=[ModelCall("a", "look", "{}")]), ModelAnswer(content="done")])
 
 
-async def test_one_process_exports_and_another_goes_on_where_it_left_off(redis_url: str) -> None:
+async def test_one_process_exports_and_another_goes_on_where_it_left_off(
+    redis_url: str, receiver: OtlpReceiver
+) -> None:
     async with service(redis_url) as first:
         await first.wait_for("trunkline_telemetry_leader", 1)
         async with service(redis_url) as second:
@@ -113,6 +136,14 @@ async def test_one_process_exports_and_another_goes_on_where_it_left_off(redis_u
             await second.wait_for("trunkline_jobs_total", 2)
             with pytest.raises(HTTPError, match="404"):
                 await asyncio.to_thread(second._get, "/")
+    exported = jobs(receiver)
+    assert [count for _, count in exported] == sorted(count for _, count in exported)
+    assert exported[-1][1] == 2
+    assert len({since for since, _ in exported}) == 1
+    resource = receiver.metrics[-1].resource_metrics[0].resource
+    attributes = {each.key: each.value.string_value for each in resource.attributes}
+    assert attributes["service.name"] == "trunkline"
+    assert attributes["deployment.environment.name"] == "test"
 
 
 async def test_a_port_that_is_taken_does_not_keep_the_metrics_from_being_kept(redis_url: str) -> None:

@@ -1,4 +1,4 @@
-"""What Prometheus is given says the same as what was measured."""
+"""What Prometheus and OTLP are given says the same as what was measured."""
 
 import re
 from collections.abc import Iterable
@@ -16,10 +16,12 @@ from messaging.limits import QueueLimits, Rate
 from messaging.queue_states import QueueState
 from telemetry import instruments as of
 from telemetry.collecting import Collected, queue_series, recent_series
-from telemetry.histogram import Histogram
+from telemetry.histogram import Histogram, upper_bound
 from telemetry.instruments import INSTRUMENTS, Instrument, exported_names, prometheus_label, prometheus_name
 from telemetry.label_gate import MOST_VALUES
 from telemetry.metric_fields import Exemplar, Series
+from telemetry.otlp_encoding import resource
+from telemetry.otlp_metrics import encode_metrics
 from telemetry.prometheus import families
 
 TOOL = ("search", "1.0.0", "web")
@@ -81,6 +83,33 @@ def test_slow_buckets_link_to_a_trace_in_openmetrics() -> None:
 def test_a_process_that_was_not_elected_only_says_so() -> None:
     assert [family.name for family in families(None)] == ["trunkline_telemetry_leader"]
     assert generate_latest(Families(None)).decode().endswith("trunkline_telemetry_leader 0.0\n")
+
+
+def test_otlp_gets_exponential_histograms_as_they_are_kept() -> None:
+    request = encode_metrics(COLLECTED, of=resource({"service.name": "trunkline"}), version="1")
+    metrics = {metric.name: metric for metric in request.resource_metrics[0].scope_metrics[0].metrics}
+    assert metrics.keys() == {"trunkline.tool.duration", "trunkline.tool.calls", "trunkline.queue.depth"}
+    (point,) = metrics["trunkline.tool.duration"].exponential_histogram.data_points
+    assert (point.count, point.zero_count, point.scale) == (7, 1, 5)
+    assert point.sum == pytest.approx(sum(SECONDS))
+    assert point.start_time_unix_nano == 1_700_000_000_000_000_000
+    assert not point.HasField("min")
+    bounds = [
+        upper_bound(point.positive.offset + index)
+        for index, number in enumerate(point.positive.bucket_counts)
+        for _ in range(number)
+    ]
+    assert bounds == [pytest.approx(value, rel=0.022) for value in SECONDS[1:]]
+    assert {exemplar.trace_id.hex() for exemplar in point.exemplars} == {TRACE}
+    calls = metrics["trunkline.tool.calls"].sum
+    assert calls.is_monotonic
+    attributes = {each.key: each.value.string_value for each in calls.data_points[0].attributes}
+    assert attributes == {
+        "gen_ai.tool.name": "search",
+        "trunkline.tool.version": "1.0.0",
+        "trunkline.pool": "web",
+        "trunkline.call.outcome": "succeeded",
+    }
 
 
 def test_names_are_told_apart_in_prometheus() -> None:
