@@ -4,11 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from messaging.command import Command, text
-from messaging.redaction import redact, redact_value
+from messaging.redaction import REDACTED, redact, redact_value
 from messaging.script import load_script
+
+#: Fields of chat jobs with content; it stays in the message itself, which may be put back.
+_CONTENT: Final = frozenset({"content", "arguments", "metadata"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class DeadLetter:
     actor: str | None
     """None if the body cannot be read."""
     message: Mapping[str, Any] | str
-    """The message, or the text that is none. What looks like a secret is hidden."""
+    """The message, or the text that is none. What looks like a secret is hidden, and what was said in a chat."""
 
 
 def read_dead_letters(queue: str, *, since: datetime | None = None, limit: int = 100) -> Command[Sequence[DeadLetter]]:
@@ -57,5 +60,12 @@ def _letter(queue: str, id: bytes, died_at_ms: bytes, body: bytes, cause: bytes)
         reason=why.get("reason", ""),
         error=redact(str(why.get("error", ""))),
         actor=actor,
-        message=cast("Mapping[str, Any] | str", redact_value(message)),
+        message=cast("Mapping[str, Any] | str", redact_value(_without_content(message))),
     )
+
+
+def _without_content(value: Any) -> Any:
+    """The same without what people and models say, which is in messages that hand a job in."""
+    if isinstance(value, Mapping):
+        return {name: REDACTED if name in _CONTENT and item else _without_content(item) for name, item in value.items()}
+    return [_without_content(item) for item in value] if isinstance(value, list) else value
