@@ -71,7 +71,7 @@ class Telemetry:
     def forget_silence(self) -> None:
         """Lets the time pass after which a killed reader is taken for dead."""
         readers: Any = self.redis.zrange(READERS, 0, -1)
-        self.redis.zadd(READERS, {reader: 0 for reader in readers})
+        self.redis.zadd(READERS, dict.fromkeys(readers, 0))
 
     def done(self) -> bool:
         delivered = self.redis.hget(f"{NAMESPACE}:feed:group:{METRICS_GROUP}", "delivered")
