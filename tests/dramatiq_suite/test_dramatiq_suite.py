@@ -27,7 +27,7 @@ from tests.dramatiq_suite.sdist import NoSourceDistribution, dramatiq_tests
 
 HERE: Final = Path(__file__).parent
 LOCK: Final = HERE.parents[1] / "requirements.lock"
-OPTIONS: Final = "[pytest]\naddopts = -q --tb=short -p no:cacheprovider -p no:asyncio --timeout=60\n"
+OPTIONS: Final = "[pytest]\naddopts = -q --tb=short -p no:cacheprovider -p no:asyncio -p no:cloudcoil --timeout=60\n"
 COMMAND: Final = ("test_cli.py",)
 """What starts processes, and mostly waits for them; so it runs beside the rest."""
 
