@@ -18,6 +18,9 @@
 -- include: lanes
 local worker, queue, room = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local LONGEST_WAIT_US = 10000000
+-- By how much whoever waits comes late, as a share of the time between two tokens, and at most: with that in their times,
+-- those behind do not come too early, one after the other.
+local USUAL_DELAY, LONGEST_USUAL_DELAY_US = 0.005, 2000
 local FALLBACK_WAIT_MS = 1000
 local AT_ONCE = 1000
 
@@ -139,13 +142,20 @@ if held_up_by == '' and waiting > 0 and taken > 0 then startable(1) end
 if held_up_by ~= '' and waiting > 0 then
   answer[4] = held_up_by
   if held_up_by == 'throttled' then
-    local last = redis.call('ZREVRANGE', key .. ':timed', 0, 0, 'WITHSCORES')
-    local apart = step or 0
+    local timed = key .. ':timed'
+    local last, promised = redis.call('ZREVRANGE', timed, 0, 0, 'WITHSCORES'), redis.call('ZSCORE', timed, worker)
     local mine = throttled_until
-    if last[2] and last[1] ~= worker and tonumber(last[2]) >= now then mine = math.max(mine, tonumber(last[2]) + apart) end
+    if taken == 0 and promised then redis.call('ZREM', timed, worker) end
+    if taken == 0 and promised and redis.call('ZCOUNT', timed, integer(now), integer(mine)) == 0 then
+      -- It came before its token, since those before it were a little late: its turn is not over.
+      mine = math.max(mine, tonumber(promised))
+    elseif last[2] and last[1] ~= worker and tonumber(last[2]) >= now then
+      local apart = step or 0
+      mine = math.max(mine, tonumber(last[2]) + apart + math.min(apart * USUAL_DELAY, LONGEST_USUAL_DELAY_US))
+    end
     mine = math.min(mine, now + LONGEST_WAIT_US)
-    redis.call('ZREMRANGEBYSCORE', key .. ':timed', '-inf', '(' .. integer(now))
-    redis.call('ZADD', key .. ':timed', integer(mine), worker)
+    redis.call('ZREMRANGEBYSCORE', timed, '-inf', '(' .. integer(now))
+    redis.call('ZADD', timed, integer(mine), worker)
     answer[5] = math.max(1, math.ceil((mine - now) / 1000))
   else
     redis.call('LREM', key .. ':parked', 0, worker)

@@ -126,6 +126,15 @@ def test_each_waiting_worker_gets_a_time_of_its_own(queues: Queues) -> None:
     assert all(0.4 < gap < 0.6 for gap in apart), "by the server's clock, one token apart"
 
 
+def test_a_worker_that_comes_too_early_keeps_its_time(queues: Queues) -> None:
+    workers = [queues.worker(f"w{number}") for number in range(4)]
+    queues.run(set_queue_limits("q", QueueLimits(rate=Rate.parse("2/s"))))
+    queues.put(10)
+    queues.fetch(workers[0])
+    first, *_ = [queues.fetch(worker).wait_s for worker in workers]
+    assert queues.fetch(workers[0]).wait_s <= first
+
+
 def test_no_more_are_in_flight_than_there_are_places_and_a_free_place_rings_one_worker(queues: Queues) -> None:
     first, second, third = (queues.worker(name) for name in ("a", "b", "c"))
     queues.run(set_queue_limits("q", QueueLimits(max_in_flight=2)))
