@@ -16,22 +16,30 @@ from messaging.supervisor import ChildSpec, Supervisor
 if TYPE_CHECKING:
     from messaging.advocate import Advocate
 
-__all__ = ["become_supervisor"]
+__all__ = ["become_supervisor", "supervision"]
 
 
 def become_supervisor(
     children: Sequence[ChildSpec], *, heartbeat_timeout: timedelta, stop_timeout: timedelta
 ) -> NoReturn:
     """Replaces this process by a supervisor of `children`, with nothing of what it has imported until now."""
+    arguments = supervision(children, heartbeat_timeout=heartbeat_timeout, stop_timeout=stop_timeout)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The command is ours; there is no shell, which is the point.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "messaging.supervise", *arguments])  # noqa: S606
+
+
+def supervision(
+    children: Sequence[ChildSpec], *, heartbeat_timeout: timedelta, stop_timeout: timedelta
+) -> Sequence[str]:
+    """The arguments of a supervisor's process."""
     what = {
         "children": [asdict(child) for child in children],
         "heartbeat_timeout_s": heartbeat_timeout.total_seconds(),
         "stop_timeout_s": stop_timeout.total_seconds(),
     }
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # The command is ours; there is no shell, which is the point.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "messaging.supervise", json.dumps(what)])  # noqa: S606
+    return [json.dumps(what)]
 
 
 def main() -> None:

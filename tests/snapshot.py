@@ -65,6 +65,7 @@ class RawEvent:
 
     position: int
     """Its place among the job's events."""
+    at_us: int
     type: str
     data: Mapping[str, Any]
 
@@ -214,7 +215,7 @@ class Snapshot:
     def _job(self, id: str) -> RawJob:
         entries: Sequence[Entry] = self.get(f"job:{id}:events", ())
         events = [
-            RawEvent(position, entry.fields["type"], json.loads(entry.fields["data"]))
+            RawEvent(position, int(entry.fields["at"]), entry.fields["type"], json.loads(entry.fields["data"]))
             for position, entry in enumerate(entries)
         ]
         by_place: dict[tuple[int, int], dict[str, str]] = {}

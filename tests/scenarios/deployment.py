@@ -23,6 +23,8 @@ from messaging.command import Command
 from messaging.command_runner import BlockingRunner
 from messaging.embedded_redis import EmbeddedRedis
 from messaging.envelopes import living_workers
+from messaging.supervise import supervision
+from messaging.supervisor import ChildSpec
 from schemas.call import Call
 from schemas.chat_job import ChatJob
 from schemas.job_result import JobResult
@@ -115,6 +117,24 @@ class Deployment:
         self.processes.append(process)
         return self.processes[-1]
 
+    def supervise(self, *children: ChildSpec, **settings: object) -> Process:
+        """Starts a supervisor, as `trunkline worker` becomes one, and does not wait for it.
+
+        Args:
+            children: What it keeps running.
+            settings: As for `start`.
+        """
+        environment = self.environment(**settings)  # type: ignore[arg-type]  # none of them is the pool
+        log = self.folder / f"{self.namespace}-{len(self.processes)}-supervisor.log"
+        arguments = supervision(
+            children,
+            heartbeat_timeout=timedelta(seconds=float(environment["TRUNKLINE_HEARTBEAT_TIMEOUT"])),
+            stop_timeout=timedelta(seconds=float(environment["TRUNKLINE_STOP_TIMEOUT"])),
+        )
+        process = start_module("messaging.supervise", environment, log=log, arguments=arguments)
+        self.processes.append(process)
+        return process
+
     async def run(self, role: Role, **options: Any) -> Process:
         """Starts a process and waits until it serves."""
         process = self.start(role, **options)
@@ -167,13 +187,17 @@ class Deployment:
 
     def stop_all(self) -> None:
         """Kills what is left, and closes the connections."""
+        self.end_processes()
+        self.redis.close()
+
+    def end_processes(self) -> None:
+        """Kills what is left."""
         for process in self.processes:
             if process.alive:
                 process.send(signal.SIGKILL)
         for process in self.processes:
             while process.alive:
                 time.sleep(LOOK_AGAIN_S)
-        self.redis.close()
 
     # Jobs
 

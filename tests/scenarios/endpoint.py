@@ -119,9 +119,14 @@ def at_first(times: int, instead: Reply, then: Line) -> Line:
 
 
 class Endpoint:
-    """The endpoint, on a thread of its own. Use it in a `with` statement."""
+    """The endpoint, on a thread of its own. Use it in a `with` statement.
 
-    def __init__(self) -> None:
+    Args:
+        remembers: Whether `requests` can tell what it was asked, which is much after tens of thousands of requests.
+    """
+
+    def __init__(self, *, remembers: bool = True) -> None:
+        self._remembers = remembers
         self._scripts: dict[str, Sequence[Line]] = {}
         self._requests: defaultdict[str, list[Request]] = defaultdict(list)
         self._seen: Counter[str] = Counter()
@@ -204,7 +209,8 @@ class Endpoint:
         question = f"{model} {json.dumps(body['messages'])}"
         self._seen[question] += 1
         request = Request(model, body["messages"], body, headers, self._seen[question], self._loop.time())
-        self._requests[model].append(request)
+        if self._remembers:
+            self._requests[model].append(request)
         return request
 
     def _reply(self, request: Request) -> Reply:

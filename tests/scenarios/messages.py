@@ -26,11 +26,13 @@ def message(
 
 
 def push(deployment: Deployment, queue: str, body: Mapping[str, Any] | bytes, *, id: str | None = None) -> str:
-    """Puts a body into a queue with the two commands that this takes; answers its id in Redis."""
+    """Puts a body into a queue with the two commands that this takes, as one; answers its id in Redis."""
     id = id or str(uuid.uuid4())
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    deployment.redis.hset(f"{deployment.prefix}:{queue}.msgs", id, text)
-    deployment.redis.rpush(f"{deployment.prefix}:{queue}", id)
+    with deployment.redis.pipeline() as both:
+        both.hset(f"{deployment.prefix}:{queue}.msgs", id, text)
+        both.rpush(f"{deployment.prefix}:{queue}", id)
+        both.execute()
     return id
 
 

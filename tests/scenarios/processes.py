@@ -58,7 +58,7 @@ class _Forked:
 class Process:
     """A process of a deployment."""
 
-    role: Role
+    role: str
     handle: _Handle
     log: Path
 
@@ -104,13 +104,13 @@ class Process:
         return "\n".join(lines)
 
 
-def start_module(role: Role, environment: Mapping[str, str], *, log: Path) -> Process:
-    """Starts `python -P -m <role>`, in the folder of its log."""
+def start_module(module: str, environment: Mapping[str, str], *, log: Path, arguments: Sequence[str] = ()) -> Process:
+    """Starts `python -P -m <module>`, in the folder of its log."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TRUNKLINE_", "OPENAI_"))}
-    command = [sys.executable, "-P", "-m", role]
+    command = [sys.executable, "-P", "-m", module, *arguments]
     with log.open("ab") as stream:
         popen = subprocess.Popen(command, env={**inherited, **environment}, cwd=log.parent, stderr=stream)
-    return Process(role, _Started(popen), log)
+    return Process(module, _Started(popen), log)
 
 
 def start_fork(
