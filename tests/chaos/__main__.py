@@ -61,8 +61,9 @@ def figures(verdict: Verdict, plan: Plan, *, took_s: float) -> Figures:
     def counted(value: int, better: Literal["higher", "lower"], unit: str) -> Figure:
         return Figure(value, unit, better)
 
-    def seconds(values: Sequence[float], percent: float) -> Figure:
-        return Figure(round(percentile(values, percent), 3), "s", "lower")
+    def seconds(name: str, values: Sequence[float], *percents: float) -> Figures:
+        ways = percents if values else ()
+        return {f"{name}_p{percent:g}": Figure(round(percentile(values, percent), 3), "s", "lower") for percent in ways}
 
     return {
         "jobs": counted(verdict.accepted, "higher", "jobs"),
@@ -79,9 +80,9 @@ def figures(verdict: Verdict, plan: Plan, *, took_s: float) -> Figures:
         "stuck": counted(verdict.stuck, "lower", "jobs"),
         "violations": counted(len(verdict.violations), "lower", "violations"),
         "recovered": counted(verdict.recovered, "higher", "messages"),
-        "recovery_s_p50": seconds(verdict.recovery_s, 50),
-        "recovery_s_p99": seconds(verdict.recovery_s, 99),
-        "unknown_after_s_p99": seconds(verdict.unknown_after_s, 99),
+        **seconds("recovery_s", verdict.recovery_s, 50, 99),
+        **seconds("recovery_with_redis_s", verdict.recovery_with_redis_s, 50, 99),
+        **seconds("unknown_after_s", verdict.unknown_after_s, 99),
         "heartbeat_timeout_s": Figure(plan.heartbeat_timeout.total_seconds(), "s", "lower"),
         "seed": Figure(plan.seed, "", "higher"),
         "took_s": Figure(round(took_s), "s", "lower"),

@@ -79,6 +79,7 @@ async def run_chaos(plan: Plan, folder: Path) -> Verdict:
             notes=faults.deployment.notes(),
             snapshot=snapshot,
             hits=faults.hits,
+            absences_us=faults.absences_us,
             broken_model_calls=faults.weather.refused + faults.weather.broken,
             connections_cut=faults.to_redis.cuts + faults.to_model.cuts,
             answers_lost=faults.to_redis.answers_lost,

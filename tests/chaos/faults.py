@@ -27,9 +27,9 @@ _WEIGHTS: Final = {
     "kill_a_supervisor": 3,
     "kill_a_supervisor_with_all_it_runs": 3,
     "freeze_a_process": 8,
-    "kill_redis": 3,
-    "restart_redis": 2,
-    "freeze_redis": 2,
+    "kill_redis": 2,
+    "restart_redis": 1,
+    "freeze_redis": 1,
     "cut_connections_to_redis": 5,
     "lose_answers_of_redis": 5,
     "delay_redis": 2,
@@ -98,6 +98,8 @@ class Faults:
     chance: random.Random
     heartbeat_timeout: timedelta
     hits: list[Hit] = field(default_factory=list)
+    absences_us: list[int] = field(default_factory=list)
+    """When Redis went away, by its clock."""
     redis_is_here: bool = True
     """Whether Redis can be asked without a proxy in between."""
     _background: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -165,27 +167,28 @@ class Faults:
 
     async def _kill_redis(self) -> Hit:
         hit = self._in_flight("kill_redis", kills=1)
-        os.kill(self.server.pid, signal.SIGKILL)
-        await self._redis_comes_back()
+        async with self._without_redis():
+            os.kill(self.server.pid, signal.SIGKILL)
+            await self._redis_comes_back()
         return hit
 
     async def _restart_redis(self) -> Hit:
         hit = self._in_flight("restart_redis")
-        self.server.stop()
-        await self._redis_comes_back()
+        async with self._without_redis():
+            self.server.stop()
+            await self._redis_comes_back()
         return hit
 
     async def _redis_comes_back(self) -> None:
-        async with self._without_redis():
-            await wait_until(lambda: not self.server.alive, "the death of Redis")
-            await asyncio.sleep(self.chance.uniform(0, 1.2) * self._heartbeat_s)
-            self.server.start()
+        await wait_until(lambda: not self.server.alive, "the death of Redis")
+        await asyncio.sleep(self._absence_s())
+        self.server.start()
 
     async def _freeze_redis(self) -> Hit:
         hit = self._in_flight("freeze_redis")
         async with self._without_redis():
             os.kill(self.server.pid, signal.SIGSTOP)
-            await asyncio.sleep(self.chance.uniform(0.2, 1.2) * self._heartbeat_s)
+            await asyncio.sleep(self._absence_s())
             os.kill(self.server.pid, signal.SIGCONT)
         return hit
 
@@ -195,11 +198,16 @@ class Faults:
 
     @asynccontextmanager
     async def _without_redis(self) -> AsyncIterator[None]:
+        self.absences_us.append(self._now_us())
         self.redis_is_here = False
         try:
             yield
         finally:
             self.redis_is_here = True
+
+    def _absence_s(self) -> float:
+        """Mostly short, now and then longer than it takes to be declared dead."""
+        return float(self._heartbeat_s * 1.3 * self.chance.random() ** 3)
 
     # Connections
 

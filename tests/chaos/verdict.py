@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from typing import Final
 
 from benchmarks.figures import percentile
 from schemas.wire import parse_call_id, parse_turn_id
@@ -16,6 +17,8 @@ from tests.chaos.upstream import Count
 from tests.promises import violations_in
 from tests.scenarios.deployment import Note
 from tests.snapshot import RawCall, RawJob, Snapshot
+
+_SHORTLY_US: Final = 12_000_000
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,9 @@ class Verdict:
     """How many of them went on; the others were copies, or their job ended meanwhile."""
     recovery_s: Sequence[float]
     """How long after the kill they went on, each; without unsafe calls that had begun."""
+    recovery_with_redis_s: Sequence[float]
+    """The same, of those for which Redis did not go away meanwhile: while it is, and for a heartbeat time-out after a
+    long absence, nobody is declared dead."""
     unknown_after_s: Sequence[float]
     """How long after the kill an unsafe call that had begun was answered, each: its time limit is a part of this."""
     repeated_submits: int
@@ -88,6 +94,7 @@ def judge(
     notes: Sequence[Note],
     snapshot: Snapshot,
     hits: Sequence[Hit],
+    absences_us: Sequence[int],
     broken_model_calls: int,
     connections_cut: int,
     answers_lost: int,
@@ -106,6 +113,7 @@ def judge(
     outcomes = Counter(call.outcome for job in snapshot.jobs.values() for call in job.calls)
     killed = [hit for hit in hits if hit.kills and hit.kind != "kill_redis"]
     recoveries = [one for hit in killed for held in hit.held if (one := _recovery(snapshot, hit, held))]
+    picked_up = [one for one in recoveries if not one.is_unknown]
     return Verdict(
         attempted=len(count.attempted),
         accepted=len(accepted),
@@ -127,7 +135,8 @@ def judge(
         kills_in_flight=sum(bool(hit.held) for hit in killed),
         held=sum(len(hit.held) for hit in killed),
         recovered=len(recoveries),
-        recovery_s=[one.after_s for one in recoveries if not one.is_unknown],
+        recovery_s=[one.after_s for one in picked_up],
+        recovery_with_redis_s=[one.after_s for one in picked_up if not any(one.meets(us) for us in absences_us)],
         unknown_after_s=[one.after_s for one in recoveries if one.is_unknown],
         repeated_submits=count.repeated_submits,
         broken_model_calls=broken_model_calls,
@@ -206,8 +215,17 @@ def _denied(notes: Sequence[Note], snapshot: Snapshot) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Recovery:
-    after_s: float
+    killed_us: int
+    went_on_us: int
     is_unknown: bool
+
+    @property
+    def after_s(self) -> float:
+        return (self.went_on_us - self.killed_us) / 1e6
+
+    def meets(self, absence_us: int) -> bool:
+        """Whether Redis went away in between, or so shortly before that nobody was being declared dead."""
+        return self.killed_us - _SHORTLY_US < absence_us < self.went_on_us
 
 
 def _recovery(snapshot: Snapshot, hit: Hit, held: Held) -> _Recovery | None:
@@ -226,4 +244,4 @@ def _recovery(snapshot: Snapshot, hit: Hit, held: Held) -> _Recovery | None:
     after = [event for event in events if event.at_us > hit.at_us]
     if not after:
         return None
-    return _Recovery((after[0].at_us - hit.at_us) / 1e6, after[0].data.get("outcome") == "unknown")
+    return _Recovery(hit.at_us, after[0].at_us, after[0].data.get("outcome") == "unknown")
