@@ -20,6 +20,7 @@ _KINDS: Final = {
     "__workers__": "zset",
     "__gone__": "zset",
     "__heartbeats__": "zset",
+    "__reads__": "zset",
     "__recovery__": "hash",
     "__sequence__": "string",
 }

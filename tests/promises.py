@@ -217,7 +217,7 @@ def _turn_in_order(job: RawJob, turn: int, answered: Sequence[RawEvent], calls: 
 
 
 def _continued_once(snapshot: Snapshot, job: RawJob) -> Violations:
-    entries = [entry.fields for entry in snapshot.get("feed", ()) if entry.fields["job"] == job.id]
+    entries = snapshot.feed_by_job.get(job.id, ())
     turns = Counter(int(fields["turn"]) for fields in entries if fields["what"] == "turn")
     ends = sum(fields["what"] == "job" for fields in entries)
     if ends > 1 or any(count > 1 for count in turns.values()):
@@ -262,7 +262,7 @@ def _expires(snapshot: Snapshot, job: RawJob) -> Violations:
 
 def _conversation(snapshot: Snapshot, id: str) -> Violations:
     runs = snapshot.conversations[id].get("running", "")
-    jobs = [job for job in snapshot.jobs.values() if job.conversation == id]
+    jobs = snapshot.jobs_by_conversation.get(id, ())
     running = [job for job in jobs if job.state == "running"]
     if [job.id for job in running] != ([runs] if runs else []):
         yield f"{id} says that {runs or 'nothing'} runs, and {[job.id for job in running]} do"

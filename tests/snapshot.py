@@ -190,6 +190,22 @@ class Snapshot:
         return {id: self._job(id) for id in sorted(names) if ":" not in id}
 
     @cached_property
+    def jobs_by_conversation(self) -> Mapping[str, Sequence[RawJob]]:
+        """The jobs of each conversation that has any."""
+        jobs: dict[str, list[RawJob]] = {}
+        for job in self.jobs.values():
+            jobs.setdefault(job.conversation, []).append(job)
+        return jobs
+
+    @cached_property
+    def feed_by_job(self) -> Mapping[str, Sequence[Mapping[str, str]]]:
+        """The fields of each job's entries in the feed, in order."""
+        entries: dict[str, list[Mapping[str, str]]] = {}
+        for entry in self.get("feed", ()):
+            entries.setdefault(entry.fields["job"], []).append(entry.fields)
+        return entries
+
+    @cached_property
     def conversations(self) -> Mapping[str, Mapping[str, str]]:
         """The records of all conversations."""
         names = (name.removeprefix("conversation:") for name in self.keys if name.startswith("conversation:"))

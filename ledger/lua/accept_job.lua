@@ -55,7 +55,7 @@ redis.call('ZADD', ns .. ':jobs', integer(at_us / 1000), job)
 redis.call('ZADD', ns .. ':jobs:active', integer(deadline_ms), job)
 if idempotency then redis.call('SET', idempotency, job .. '|' .. ARGV[16]) end
 local expiry = send_later(ORCHESTRATOR, 'expire_job', job .. '/expiry',
-  '{"schema_version":' .. SCHEMA_VERSION .. ',"job_id":"' .. job .. '"}', at_us, deadline_ms)
+  '{"schema_version":' .. written_version() .. ',"job_id":"' .. job .. '"}', at_us, deadline_ms)
 redis.call('HSET', job_key(job), 'expiry_message', expiry)
 redis.call('SADD', ns .. ':__queues__', ORCHESTRATOR)
 record_event(job, 'job_accepted', at_us,

@@ -20,9 +20,9 @@ async def test_nothing_is_lost_or_done_twice_while_everything_goes_wrong(tmp_pat
     seed = random.randrange(10**6)
     plan = Plan(
         seed=seed,
-        jobs=400,
-        lasts=timedelta(seconds=20),
-        faults=36,
+        jobs=300,
+        lasts=timedelta(seconds=15),
+        faults=30,
         heartbeat_timeout=timedelta(seconds=1),
         fsync="no",
     )
@@ -31,6 +31,6 @@ async def test_nothing_is_lost_or_done_twice_while_everything_goes_wrong(tmp_pat
     assert not verdict.problems, told
     assert verdict.attempted == verdict.accepted == plan.jobs, told
     assert verdict.completed > plan.jobs * 0.9, told
-    assert verdict.kills >= 10, told
-    assert verdict.kills_in_flight >= 5, told
-    assert verdict.recovered >= 5, told
+    assert verdict.kills >= 8, told
+    assert verdict.kills_in_flight >= 3, told
+    assert verdict.recovered >= 3, told

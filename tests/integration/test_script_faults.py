@@ -475,7 +475,15 @@ def _comes_back(simulation: Simulation, scene: Scene) -> bool:
     return scene.delivery.id in [*simulation.waiting(queue), *in_lanes, *simulation.scheduled(queue)]
 
 
-_UNIMPORTANT: Final = ("counters", "__sequence__", "__workers__", "__heartbeats__", "__gone__", "__recovery__")
+_UNIMPORTANT: Final = (
+    "counters",
+    "__sequence__",
+    "__workers__",
+    "__heartbeats__",
+    "__reads__",
+    "__gone__",
+    "__recovery__",
+)
 
 
 def _content(simulation: Simulation) -> dict[str, object]:

@@ -96,6 +96,7 @@ class Deployment:
         faults: Sequence[Fault] = (),
         copies: int = 1,
         entry: Literal["fork", "module"] = "fork",
+        code: Path | None = None,
         **settings: object,
     ) -> Process:
         """Starts a process and does not wait for it.
@@ -106,9 +107,12 @@ class Deployment:
             faults: What goes wrong with it.
             copies: How often whatever it enqueues is delivered.
             entry: `module` is `python -P -m <role>`; `fork` does the same on what a server has imported before.
+            code: A folder with another release's packages, for the entry `module`.
             settings: More `TRUNKLINE_*` variables, in lower case.
         """
         environment = self.environment(pool=pool, **settings)
+        if code is not None:
+            environment["PYTHONPATH"] = str(code)
         log = self.folder / f"{self.namespace}-{len(self.processes)}-{role}.log"
         if entry == "module":
             process = start_module(role, environment, log=log)

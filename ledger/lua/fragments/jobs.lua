@@ -22,13 +22,18 @@
 -- prompt_tokens, completion_tokens, answer, finish_reason, error (all three JSON), model, metadata (JSON), reply_queue, reply_actor, expiry_message, idempotency,
 -- retention_ms, trace (32 hexadecimal digits), previous ("<job>|<trace>" of the job before it in its conversation), lane ("<priority>:<tenant>").
 local ORCHESTRATOR = 'orchestrator'
-local SCHEMA_VERSION = 1
+local SCHEMA_VERSION = 1 -- the newest that this code writes; see written_version
 local FEED_LENGTH = 100000
 local REPLY_QUEUE_LENGTH = 10000
 
 local function job_key(job) return ns .. ':job:' .. job end
 local function conversation_key(conversation) return ns .. ':conversation:' .. conversation end
 local function call_prefix(turn, index) return turn .. '/' .. index .. ':' end
+
+-- In which version something is written: during an upgrade, the newest one that every living process reads.
+local function written_version()
+  return math.min(SCHEMA_VERSION, oldest_reader() or SCHEMA_VERSION)
+end
 
 local function has_ended(state)
   return not state or (state ~= 'waiting' and state ~= 'running')
@@ -54,7 +59,7 @@ local function lane_of(job)
 end
 
 local function send_turn(job, turn, at_us, lane)
-  local kwargs = '{"schema_version":' .. SCHEMA_VERSION .. ',"job_id":"' .. job .. '","turn":' .. turn .. '}'
+  local kwargs = '{"schema_version":' .. written_version() .. ',"job_id":"' .. job .. '","turn":' .. turn .. '}'
   local id = send(ORCHESTRATOR, 'take_turn', job .. '/' .. turn, kwargs, at_us, lane or lane_of(job))
   redis.call('HSET', job_key(job), 'state', 'running', 'turn', turn, 'phase', 'queued', 'turn_message', id, 'turn_attempt', 0,
     'turn_claim', '')
@@ -63,7 +68,7 @@ end
 -- `calls` are tables with index and pool; each becomes a message.
 local function send_calls(job, turn, calls, at_us, lane)
   if #calls == 0 then return end
-  local sequence = next_sequence(#calls)
+  local sequence, version = next_sequence(#calls), written_version()
   local by_pool, pools, fields = {}, {}, {}
   for i, call in ipairs(calls) do
     local pool = by_pool[call.pool]
@@ -73,7 +78,7 @@ local function send_calls(job, turn, calls, at_us, lane)
       pools[#pools + 1] = call.pool
     end
     local id = job .. '/' .. turn .. '/' .. call.index .. '~' .. integer(sequence + i - 1)
-    local kwargs = '{"schema_version":' .. SCHEMA_VERSION .. ',"job_id":"' .. job .. '","turn":' .. turn .. ',"index":' .. call.index .. '}'
+    local kwargs = '{"schema_version":' .. version .. ',"job_id":"' .. job .. '","turn":' .. turn .. ',"index":' .. call.index .. '}'
     pool.ids[#pool.ids + 1] = id
     pool.bodies[#pool.bodies + 1] = id
     pool.bodies[#pool.bodies + 1] = compose(call.pool, 'perform_tool_call', id, kwargs, at_us)
@@ -163,7 +168,7 @@ local function result_json(job)
   local r = redis.call('HMGET', job_key(job), 'state', 'conversation', 'answer', 'error', 'turn', 'calls_used',
     'prompt_tokens', 'completion_tokens', 'accepted_us', 'ended_us', 'deadline_ms', 'tenant', 'model', 'metadata',
     'finish_reason')
-  return '{"schema_version":' .. SCHEMA_VERSION .. ',"job_id":"' .. job .. '","conversation_id":"' .. r[2]
+  return '{"schema_version":' .. written_version() .. ',"job_id":"' .. job .. '","conversation_id":"' .. r[2]
     .. '","state":"' .. r[1] .. '","answer":' .. (r[3] or 'null') .. ',"error":' .. (r[4] or 'null')
     .. ',"turns":' .. (r[5] or '0') .. ',"calls":' .. (r[6] or '0')
     .. ',"usage":{"prompt_tokens":' .. (r[7] or '0') .. ',"completion_tokens":' .. (r[8] or '0') .. '}'

@@ -133,6 +133,7 @@ local function release_worker(worker, counted, at_us)
   end
   redis.call('ZREM', ns .. ':__workers__', worker)
   redis.call('ZREM', ns .. ':__heartbeats__', worker)
+  redis.call('ZREM', ns .. ':__reads__', worker)
   redis.call('DEL', ns .. ':__worker__.' .. worker, ns .. ':__control__.' .. worker)
   return released
 end

@@ -28,6 +28,7 @@
 --   :__acks__.<worker>.<queue>     set   ids that this worker has fetched and not settled
 --   :__landing__.<worker>.<queue>  list  an id on its way to this worker: the target of its blocking move
 --   :__workers__             zset    living workers by last beat, ms of Redis's clock
+--   :__reads__               zset    living workers by the newest schema version that they read
 --   :__gone__                zset    workers that left or died, for a while, by when
 --   :__heartbeats__          zset    the same for dashboards made for Dramatiq; never read to judge our own
 --   :__worker__.<worker>     hash    who that is; :__control__.<worker> list, what it is told
@@ -51,6 +52,11 @@ end
 
 local function acks_key(worker, queue)
   return ns .. ':__acks__.' .. worker .. '.' .. queue
+end
+
+-- The newest schema version that every living worker reads; nil if nobody has said so.
+local function oldest_reader()
+  return tonumber(redis.call('ZRANGE', ns .. ':__reads__', 0, 0, 'WITHSCORES')[2])
 end
 
 -- The first of `many` numbers in a row.
