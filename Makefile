@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 LOCK_IMAGE = .venv-lock/bin/uv pip compile pyproject.toml --constraint requirements.lock --python-platform linux --python-version 3.13 --generate-hashes --no-header --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock schemas clean
+.PHONY: help setup demo test check format bench chaos lock schemas clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -43,6 +43,10 @@ format: setup
 # make bench NAME=fan4   one benchmark; writes benchmarks/results/<name>.json
 bench: setup
 	$(BIN)/python -m benchmarks $(NAME)
+
+# make chaos [JOBS=… MINUTES=… SEED=…]   everything goes wrong for ten minutes; writes benchmarks/results/chaos.json
+chaos: setup
+	$(BIN)/python -m tests.chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 # make schemas   writes schemas/json/ anew
 schemas: setup

@@ -21,6 +21,7 @@ from tests.scenarios.processes import Process
 from trunkline.command_line.children import orchestrator_children, telemetry_children, worker_children
 
 POOLS: Final = ("reading", "repeating", "paying", "threads")
+_ANY_PORT: Final = {"OTEL_EXPORTER_PROMETHEUS_PORT": "0"}
 _PAUSE_S: Final = 0.3
 _SLOTS: Final = 32
 
@@ -53,7 +54,7 @@ class Fleet:
             "orchestrator": partial(self._start, "orchestrator"),
             **{pool: partial(self._start, "workers", pool) for pool in POOLS},
             "supervisor 1": partial(
-                self._supervise, *orchestrator_children(1, {}), *telemetry_children(1, {}), *_workers("paying")
+                self._supervise, *orchestrator_children(1, {}), *telemetry_children(1, _ANY_PORT), *_workers("paying")
             ),
             "supervisor 2": partial(
                 self._supervise, *_workers("reading"), *_workers("repeating"), *_workers("threads")
