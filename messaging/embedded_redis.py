@@ -1,9 +1,9 @@
 """A real Redis server of our own, for whoever has not set TRUNKLINE_REDIS_URL.
 
 It writes an append-only file into its data folder, so that stopping and starting again lose nothing that was
-acknowledged, and crashing hardly ever anything (see `fsync`); it refuses writes rather than dropping keys; and it never outlives the process that started it. It listens
-on a Unix socket in its folder, or, where the socket's path would be too long, on a loopback port with a password. This
-module knows nothing of what is kept in the server.
+acknowledged, and crashing hardly ever anything (see `fsync`); it refuses writes rather than dropping keys; and it never
+outlives the process that started it. It listens on a Unix socket in its folder, or, where the socket's path would be
+too long, on a loopback port with a password. This module knows nothing of what is kept in the server.
 """
 
 import contextlib
@@ -63,9 +63,9 @@ class EmbeddedRedis:
             loopback port, another number that port. The port and its password are kept in the folder, so that a
             restart gets the same URL whenever the port is still free.
         fsync: How often the append-only file is forced to the disk. With the default a crash of the machine loses at
-            most about a second, and a crash of the server nothing, unless it comes while the file is being forced to the
-            disk: what was acknowledged meanwhile had not been written. With `always` neither loses anything; with `no`
-            a crash of the server does not.
+            most about a second, and a crash of the server nothing, unless it comes while the file is being forced to
+            the disk: what was acknowledged meanwhile had not been written. With `always` neither loses anything; with
+            `no` a crash of the server does not.
         way: How the server learns that this process is gone; chosen by platform.
     """
 
