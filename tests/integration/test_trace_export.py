@@ -14,9 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from ledger.feed import read_feed_counts
 from messaging.limits import QueueLimits, Rate, set_queue_limits
 from orchestrator.model_client import ModelRefused
-from orchestrator.scripted_model import ScriptedModel
 from telemetry import job_facts, otlp_http
-from tests.in_process import deployment
 from tests.integration.test_traces import CANARY, asks, says, traced
 from tests.otlp_receiver import OtlpReceiver
 from tests.scenarios.waiting import wait_until
@@ -33,12 +31,12 @@ async def test_a_long_job_is_told_turn_by_turn_and_nothing_twice(
     async with traced(redis_url) as system:
         system.model.will_say([asks(("look", {"text": str(n)})) for n in range(6)])
         accepted = await system.running.client.submit("go")
-        reads = 0
+        so_far: list[str] = []
         before_the_end: list[str] = []
         while not (await system.running.client.get(accepted.job_id)).has_ended:
+            before_the_end = so_far
             await system.reader.read_once()
-            reads += 1
-            before_the_end = [span.name for span in system.receiver.received]
+            so_far = [span.name for span in system.receiver.received]
             await asyncio.sleep(0.02)
         assert "execute_tool look" in before_the_end
         assert "invoke_agent" not in before_the_end
@@ -133,14 +131,12 @@ async def test_spans_that_a_tools_libraries_create_hang_under_its_attempt(
             return "done"
 
     traceparents: list[str] = []
-    model = ScriptedModel(lines=[asks(("count_rows", {}), ("work_on_the_loop", {}))], otherwise=says())
-    async with (
-        deployment(redis_url, model=model, tools=[count_rows, work_on_the_loop]) as running,
-        traced(redis_url, **{"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}) as system,
-    ):
-        result, _ = await running.run()
-        await system.reader.read_once()
-        await system.reader.read_once()
+    tools = (count_rows, work_on_the_loop)
+    async with traced(redis_url, tools=tools, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url) as system:
+        system.model.will_say([asks(("count_rows", {}), ("work_on_the_loop", {}))])
+        result, _ = await system.running.run()
+        while await system.reader.read_once():
+            pass
         root = tree_of(receiver.received, result.job_id)
         (counting,), (working,) = root.named("execute_tool count_rows"), root.named("execute_tool work_on_the_loop")
         (query,) = counting.named("process own")[0].children

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,7 @@ from tests.otlp_receiver import OtlpReceiver
 from tests.trace_tree import Node, check_trace, critical_path, tree_of
 from workers.context import ToolContext
 from workers.errors import ToolFailed
-from workers.tool import Retries, tool
+from workers.tool import Retries, Tool, tool
 
 CANARY = "c4nary-of-the-test"
 
@@ -104,11 +104,11 @@ def telemetry_settings(redis_url: str, receiver: OtlpReceiver, **more: Any) -> T
 
 
 @asynccontextmanager
-async def traced(redis_url: str, **settings: Any) -> AsyncIterator[Traced]:
+async def traced(redis_url: str, *, tools: Sequence[Tool[..., Any]] = TOOLS, **settings: Any) -> AsyncIterator[Traced]:
     model = ScriptedModel(otherwise=says())
     async with AsyncExitStack() as stack:
         receiver = stack.enter_context(OtlpReceiver())
-        running = await stack.enter_async_context(deployment(redis_url, model=model, tools=TOOLS))
+        running = await stack.enter_async_context(deployment(redis_url, model=model, tools=tools))
         of_telemetry = telemetry_settings(redis_url, receiver, **settings)
         client = async_client(of_telemetry)
         stack.push_async_callback(client.aclose)
