@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from opentelemetry import trace
@@ -48,7 +49,7 @@ async def test_a_long_job_is_told_turn_by_turn_and_nothing_twice(
 async def test_of_unremarkable_jobs_a_share_is_kept_and_all_that_failed_or_the_upstream_asks_for(
     redis_url: str,
 ) -> None:
-    sampler = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}
+    sampler: dict[str, Any] = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}
     async with traced(redis_url, **sampler) as system:
         plain, _ = await system.running.run("plain")
         await system.trace(ModelRefused("no", error_type="401"))
@@ -61,7 +62,7 @@ async def test_of_unremarkable_jobs_a_share_is_kept_and_all_that_failed_or_the_u
 
 
 async def test_what_was_said_is_on_spans_only_where_somebody_opted_in(redis_url: str) -> None:
-    capture = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only"}
+    capture: dict[str, Any] = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only"}
     async with traced(redis_url, **capture) as system:
         root, _ = await system.trace(asks(("look", {"text": "x"})), says("my answer"))
         chats, (tool_span,) = root.named("chat"), root.named("execute_tool")
