@@ -11,7 +11,7 @@ import structlog
 
 from ledger.feed import FeedEntry
 from messaging.command_runner import AsyncCommandRunner
-from telemetry.facts_reader import read_facts
+from telemetry.facts_reader import FactsReader
 from telemetry.instruments import FEED_UNMEASURED
 from telemetry.job_facts import JobFacts, may_report
 from telemetry.label_gate import LabelGate
@@ -33,14 +33,14 @@ class MetricsKeeper:
 
     Args:
         runner: Carries commands.
-        namespace: The key prefix, braces included.
+        facts: Where the facts of entries come from.
         measuring: What entries add.
         reader: The name under which they were read.
     """
 
-    def __init__(self, runner: AsyncCommandRunner, *, namespace: str, measuring: Measuring, reader: str) -> None:
+    def __init__(self, runner: AsyncCommandRunner, *, facts: FactsReader, measuring: Measuring, reader: str) -> None:
         self._runner = runner
-        self._namespace = namespace
+        self._facts = facts
         self._measuring = measuring
         self._reader = reader
         self._gate = LabelGate(runner)
@@ -48,7 +48,7 @@ class MetricsKeeper:
     async def handle(self, entries: Sequence[FeedEntry]) -> None:
         """Adds up what some entries come to, and acknowledges them."""
         telling = {entry.job_id for entry in entries if may_report(entry)}
-        facts = await read_facts(self._runner, telling, namespace=self._namespace)
+        facts = await self._facts.read(telling)
         if await self._apply(entries, facts):
             return
         # One of them was taken over by another reader, which adds it up itself.

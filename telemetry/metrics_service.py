@@ -14,6 +14,7 @@ import structlog
 
 from messaging.command_runner import AsyncCommandRunner
 from telemetry.collecting import Collected, collect
+from telemetry.facts_reader import FactsReader
 from telemetry.feed import FeedReader, reader_name
 from telemetry.leading import Leading
 from telemetry.measuring import HasTrace, Measuring
@@ -39,6 +40,7 @@ class MetricsService:
     Args:
         runner: Carries commands.
         settings: Of the process.
+        facts: Where the facts of jobs come from.
         has_trace: Whether a job's trace is exported for sure, so that its values may be exemplars.
         groups: All groups of readers of the feed, whose lag is told.
 
@@ -51,6 +53,7 @@ class MetricsService:
         runner: AsyncCommandRunner,
         settings: TelemetrySettings,
         *,
+        facts: FactsReader,
         has_trace: HasTrace,
         groups: Sequence[str] = (METRICS_GROUP,),
     ) -> None:
@@ -61,7 +64,7 @@ class MetricsService:
         prices = Prices() if settings.prices_file is None else read_prices(settings.prices_file)
         keeper = MetricsKeeper(
             runner,
-            namespace=settings.key_prefix,
+            facts=facts,
             measuring=Measuring(prices=prices, has_trace=has_trace),
             reader=name,
         )

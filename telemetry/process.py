@@ -12,6 +12,7 @@ from messaging.connections import async_client
 from messaging.logging import configure_logging
 from messaging.redis_clients import connection_errors
 from messaging.settings import load_settings, resolve_redis_url
+from telemetry.facts_reader import FactsReader
 from telemetry.feed import FeedReader
 from telemetry.measuring import HasTrace
 from telemetry.metrics_keeper import METRICS_GROUP
@@ -35,9 +36,10 @@ async def run(settings: TelemetrySettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     closing = AsyncExitStack()
-    readers = feed_readers(settings, runner, closing)
+    facts = FactsReader(runner, namespace=settings.key_prefix)
+    readers = feed_readers(settings, runner, facts, closing)
     groups = [*(reader.group for reader in readers), METRICS_GROUP]
-    metrics = MetricsService(runner, settings, has_trace=traced_jobs(settings), groups=groups)
+    metrics = MetricsService(runner, settings, facts=facts, has_trace=traced_jobs(settings), groups=groups)
     _log.info("reading the feed", groups=groups)
     try:
         await asyncio.gather(stop.wait(), metrics.run(stop), *(reader.run(stop) for reader in readers))
@@ -49,14 +51,14 @@ async def run(settings: TelemetrySettings) -> None:
 
 
 def feed_readers(
-    settings: TelemetrySettings, runner: PipeliningRunner, closing: AsyncExitStack
+    settings: TelemetrySettings, runner: PipeliningRunner, facts: FactsReader, closing: AsyncExitStack
 ) -> Sequence[FeedReader]:
     """Who reads the feed in this process: one reader for each purpose. `closing` closes what they use."""
     readers = []
     if (endpoint := settings.otlp_endpoint("traces")) is not None:
         exporter = OtlpHttpExporter(endpoint)
         closing.push_async_callback(exporter.close)
-        readers.append(FeedReader(runner, group=TRACES, handle=TraceExporter(runner, settings, exporter)))
+        readers.append(FeedReader(runner, group=TRACES, handle=TraceExporter(runner, facts, settings, exporter)))
     return readers
 
 

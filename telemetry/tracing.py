@@ -9,7 +9,7 @@ from ledger.feed import FeedEntry
 from ledger.reading import read_calls, read_conversation
 from messaging.command_runner import AsyncCommandRunner
 from telemetry.content import Content
-from telemetry.facts_reader import read_facts
+from telemetry.facts_reader import FactsReader
 from telemetry.job_facts import JobFacts, may_report
 from telemetry.job_spans import spans_for
 from telemetry.otlp_encoding import encode_spans, resource
@@ -25,12 +25,16 @@ class TraceExporter:
 
     Args:
         runner: Carries commands.
+        facts: Where the facts come from.
         settings: Of this process.
         exporter: Where the spans go.
     """
 
-    def __init__(self, runner: AsyncCommandRunner, settings: TelemetrySettings, exporter: OtlpHttpExporter) -> None:
+    def __init__(
+        self, runner: AsyncCommandRunner, facts: FactsReader, settings: TelemetrySettings, exporter: OtlpHttpExporter
+    ) -> None:
         self._runner = runner
+        self._facts = facts
         self._namespace = settings.key_prefix
         self._sampling = settings.sampling()
         self._captures_content = settings.captures_content
@@ -43,7 +47,7 @@ class TraceExporter:
     async def __call__(self, entries: Sequence[FeedEntry]) -> Mapping[str, int]:
         """Exports what `entries` are the occasion for; counts spans, those dropped, and jobs without any."""
         telling = [entry for entry in entries if may_report(entry)]
-        facts = await read_facts(self._runner, (entry.job_id for entry in telling), namespace=self._namespace)
+        facts = await self._facts.read(entry.job_id for entry in telling)
         counts = {"spans": 0, "dropped": 0, "unsampled": 0, "expired": 0, "unreadable": 0}
         spans: list[Span] = []
         for entry in telling:

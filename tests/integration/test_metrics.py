@@ -25,6 +25,7 @@ from schemas.call import Call
 from schemas.events import CallEnded, JobEvent
 from schemas.job_result import JobResult
 from telemetry import instruments as of
+from telemetry.facts_reader import FactsReader
 from telemetry.feed import FeedReader
 from telemetry.histogram import RELATIVE_ERROR
 from telemetry.instruments import Instrument
@@ -121,7 +122,7 @@ async def runner(redis_url: str) -> AsyncIterator[PipeliningRunner]:
 
 def reader(runner: PipeliningRunner, name: str, *, prices: Prices | None = None) -> FeedReader:
     measuring = Measuring(prices=prices or Prices(), has_trace=lambda _: True)
-    keeper = MetricsKeeper(runner, namespace=NAMESPACE, measuring=measuring, reader=name)
+    keeper = MetricsKeeper(runner, facts=FactsReader(runner, namespace=NAMESPACE), measuring=measuring, reader=name)
     return FeedReader(runner, group=METRICS_GROUP, handle=keeper.handle, name=name)
 
 

@@ -19,6 +19,7 @@ from messaging.command_runner import PipeliningRunner
 from messaging.settings import load_settings
 from orchestrator.model_client import ModelAnswer, ModelCall
 from orchestrator.scripted_model import ScriptedModel
+from telemetry.facts_reader import FactsReader
 from telemetry.instruments import INSTRUMENTS, exported_names
 from telemetry.metrics_service import MetricsService
 from telemetry.settings import TelemetrySettings
@@ -92,7 +93,8 @@ async def service(redis_url: str) -> AsyncIterator[Running]:
     client = redis.asyncio.Redis.from_url(redis_url)
     runner = PipeliningRunner(client, namespace=settings.key_prefix)
     stop = asyncio.Event()
-    task = asyncio.create_task(MetricsService(runner, settings, has_trace=lambda _: True).run(stop))
+    facts = FactsReader(runner, namespace=settings.key_prefix)
+    task = asyncio.create_task(MetricsService(runner, settings, facts=facts, has_trace=lambda _: True).run(stop))
     running = Running(port, stop)
     try:
         async with asyncio.timeout(10):
@@ -153,7 +155,8 @@ async def test_a_port_that_is_taken_does_not_keep_the_metrics_from_being_kept(re
         client = redis.asyncio.Redis.from_url(redis_url)
         runner = PipeliningRunner(client, namespace=settings.key_prefix)
         stop = asyncio.Event()
-        metrics = MetricsService(runner, settings, has_trace=lambda _: True)
+        facts = FactsReader(runner, namespace=settings.key_prefix)
+        metrics = MetricsService(runner, settings, facts=facts, has_trace=lambda _: True)
         task = asyncio.create_task(metrics.run(stop))
         async with asyncio.timeout(10):
             while await metrics.collect() is None:  # noqa: ASYNC110 - what is waited for is remote

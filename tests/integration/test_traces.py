@@ -16,6 +16,7 @@ from orchestrator.model_client import ModelAnswer, ModelCall, ModelRefused, Mode
 from orchestrator.scripted_model import ScriptedModel
 from schemas.events import CallEnded
 from schemas.job_result import JobResult
+from telemetry.facts_reader import FactsReader
 from telemetry.feed import FeedReader
 from telemetry.process import feed_readers
 from telemetry.settings import TelemetrySettings
@@ -114,7 +115,8 @@ async def traced(redis_url: str, *, tools: Sequence[Tool[..., Any]] = TOOLS, **s
         stack.push_async_callback(client.aclose)
         runner = PipeliningRunner(client, namespace=of_telemetry.key_prefix)
         stack.push_async_callback(runner.close)
-        (reader,) = [one for one in feed_readers(of_telemetry, runner, stack) if one.group == "traces"]
+        facts = FactsReader(runner, namespace=of_telemetry.key_prefix)
+        (reader,) = [one for one in feed_readers(of_telemetry, runner, facts, stack) if one.group == "traces"]
         yield Traced(running, model, receiver, reader)
 
 
