@@ -19,6 +19,7 @@ _BENCHMARKS: Final = (
     "telemetry",
     "backlog",
     "capacity",
+    "peers",
 )
 """Each is a module of this package with a number `ROUNDS` and a function `run`."""
 

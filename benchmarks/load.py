@@ -1,4 +1,7 @@
-"""Handing jobs in and taking the times. Any job that fails ends the benchmark."""
+"""Handing jobs in and taking the times. Any job that fails ends the benchmark.
+
+This module imports nothing but the standard library: it also runs in processes that have only a peer's packages.
+"""
 
 import time
 from collections.abc import Sequence
@@ -11,8 +14,8 @@ _JOB_PATIENCE_S: Final = 30.0
 class JobClient(Protocol):
     """Hands jobs in, and hears of their ends."""
 
-    def submit(self, *, slow: bool = False) -> str:
-        """Hands one job in, with a model call that takes long if it is `slow`; answers its id."""
+    def submit(self) -> str:
+        """Hands one job in; answers its id."""
         ...
 
     def ended(self, timeout_s: float) -> Sequence[str]:
@@ -21,6 +24,14 @@ class JobClient(Protocol):
         Raises:
             JobFailed: One of them has no answer, or a wrong one.
         """
+        ...
+
+
+class SlowJobClient(JobClient, Protocol):
+    """One that can also hand in jobs that take long."""
+
+    def submit(self, *, slow: bool = False) -> str:
+        """Hands one job in, with a model call that takes long if it is `slow`; answers its id."""
         ...
 
 

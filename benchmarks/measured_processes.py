@@ -68,6 +68,7 @@ class MeasuredProcesses:
     def __init__(self, log_dir: Path) -> None:
         self._log_dir = log_dir
         self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._adopted: dict[str, int] = {}
         self._members: dict[str, list[int]] = {}
         self._used_by_killed_s: dict[str, float] = {}
 
@@ -76,26 +77,37 @@ class MeasuredProcesses:
         """The names of those that were started here and not killed."""
         return tuple(self._started)
 
-    def start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Starts `python <arguments>` in the repository's root, with `environment` besides our own."""
+    def start(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], *, program: str = sys.executable
+    ) -> None:
+        """Starts `python <arguments>`, or another program, in the repository's root.
+
+        Args:
+            name: By which it is asked for; free again when its process was killed or has ended.
+            arguments: Of the program.
+            environment: Besides our own.
+            program: By its full path.
+        """
         with self.log(name).open("wb") as stream:
             self._started[name] = subprocess.Popen(
-                guarded_command([sys.executable, *arguments], parent=os.getpid(), way=way_of_this_platform()),
+                guarded_command([program, *arguments], parent=os.getpid(), way=way_of_this_platform()),
                 cwd=_ROOT,
                 env={**os.environ, **environment},
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._members[name] = [self._started[name].pid]
 
     def adopt(self, name: str, pid: int) -> None:
         """Measures a process that somebody else started and stops."""
+        self._adopted[name] = pid
         self._members[name] = [pid]
 
     def all_are_up(self) -> None:
-        """Looks once for the families of the processes: from now on they are measured."""
-        for name, process in self._started.items():
-            self._members[name] = family(process.pid)
+        """Looks for the families of the processes: from now on, or until somebody looks again, they are measured."""
+        started = {name: process.pid for name, process in self._started.items()}
+        self._members = {name: family(pid) for name, pid in (self._adopted | started).items()}
 
     def cpu_s(self) -> dict[str, float]:
         """The CPU time that each has used so far, seconds."""
@@ -117,6 +129,22 @@ class MeasuredProcesses:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
+
+    def kill_one(self, pid: int) -> None:
+        """Ends a single process of those that were started here, or that these have started."""
+        assert any(pid in members for members in self._members.values())
+        os.kill(pid, signal.SIGKILL)
+
+    def wait_for_end(self, name: str, patience_s: float) -> bool:
+        """Whether one ends by itself within some time, so that its name is free again."""
+        process = self._started[name]
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            return False
+        del self._started[name]
+        self._members.pop(name, None)
+        return True
 
     def rss_mib(self, name: str) -> float:
         """What one has in memory now."""

@@ -20,10 +20,10 @@ from urllib.request import urlopen
 
 import uvloop
 
+from benchmarks.conversation import ANSWER
 from messaging.die_with_parent import guarded_command, way_of_this_platform
 
 CALLS: Final = 4
-ANSWER: Final = "It is mild in all four places, and dry in two."
 SLOW_QUESTION: Final = "Think about the weather for a while."
 SLOW_S: Final = 25.0
 _PLACES: Final = ("Lisbon", "Porto", "Faro", "Braga")

@@ -14,30 +14,11 @@ import openai
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
-from benchmarks.contenders.contender import MODEL
+from benchmarks.conversation import MODEL, TOOLS, look_up
 
 #: Where the answers go, and how the client and the actors call what they share.
 DONE = "done"
 KEEP_S = 86_400
-
-_TOOLS: list[dict[str, Any]] = [
-    {
-        "type": "function",
-        "function": {
-            "name": "look_up",
-            "description": "Look up the weather forecast of a city.",
-            "parameters": {
-                "type": "object",
-                "properties": {
-                    "place": {"type": "string", "description": "City to look up"},
-                    "days": {"type": "integer", "description": "How many days ahead, 1 to 7", "default": 1},
-                },
-                "required": ["place"],
-                "additionalProperties": False,
-            },
-        },
-    }
-]
 
 _url = os.environ["BARE_REDIS_URL"]
 _calls_with_create = os.environ["BARE_MODEL_CALL"] == "create"
@@ -87,21 +68,16 @@ def perform(job_id: str, turn: int, call_id: str, name: str, arguments: str) -> 
         take_turn.send(job_id, turn + 1)
 
 
-def look_up(place: str, days: int = 1) -> str:
-    """The same as our worker's tool."""
-    return f"{place}: mild and dry for {days} days"
-
-
 _FUNCTIONS = {"look_up": look_up}
 
 
 def _ask(messages: list[dict[str, Any]]) -> dict[str, Any]:
     if _calls_with_create:
         completion = _model.chat.completions.create(
-            model=MODEL, messages=cast("Any", messages), tools=cast("Any", _TOOLS)
+            model=MODEL, messages=cast("Any", messages), tools=cast("Any", TOOLS)
         )
         return completion.choices[0].message.model_dump(exclude_none=True)
-    body = {"model": MODEL, "messages": messages, "tools": _TOOLS}
+    body = {"model": MODEL, "messages": messages, "tools": TOOLS}
     answer: Any = _model.post("/chat/completions", body=body, cast_to=object)
     message: dict[str, Any] = answer["choices"][0]["message"]
     return message

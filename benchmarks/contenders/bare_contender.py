@@ -15,10 +15,11 @@ import redis
 from dramatiq import Message
 from dramatiq.brokers.redis import RedisBroker
 
-from benchmarks.contenders.contender import ORCHESTRATOR, QUESTION, REDIS, SOCKET_TIMEOUT_S, WORKER, Running
+from benchmarks.contenders.contender import ORCHESTRATOR, REDIS, SOCKET_TIMEOUT_S, WORKER, Running
+from benchmarks.conversation import ANSWER, QUESTION
 from benchmarks.load import JobFailed
 from benchmarks.measured_processes import MeasuredProcesses
-from benchmarks.model_server import ANSWER, SLOW_QUESTION
+from benchmarks.model_server import SLOW_QUESTION
 from messaging.embedded_redis import EmbeddedRedis
 
 _ACTORS: Final = "benchmarks.contenders.bare_actors"

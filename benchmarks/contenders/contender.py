@@ -7,11 +7,9 @@ from pathlib import Path
 
 import redis
 
-from benchmarks.load import JobClient
+from benchmarks.load import SlowJobClient
 from benchmarks.measured_processes import MeasuredProcesses
 
-QUESTION = "What is the weather like in Lisbon, Porto, Faro and Braga in the next three days?"
-MODEL = "benchmark-model"
 SOCKET_TIMEOUT_S = 60.0
 """Longer than the load client ever blocks."""
 ORCHESTRATOR, WORKER, REDIS, TELEMETRY = "orchestrator", "worker", "redis", "telemetry"
@@ -21,7 +19,7 @@ ORCHESTRATOR, WORKER, REDIS, TELEMETRY = "orchestrator", "worker", "redis", "tel
 class Running:
     """A contender that has done its first job."""
 
-    client: JobClient
+    client: SlowJobClient
     processes: MeasuredProcesses
     """An orchestrator, a worker and a Redis, under these names."""
     redis: redis.Redis

@@ -8,16 +8,8 @@ from typing import Any, Final
 
 import redis
 
-from benchmarks.contenders.contender import (
-    MODEL,
-    ORCHESTRATOR,
-    QUESTION,
-    REDIS,
-    SOCKET_TIMEOUT_S,
-    TELEMETRY,
-    WORKER,
-    Running,
-)
+from benchmarks.contenders.contender import ORCHESTRATOR, REDIS, SOCKET_TIMEOUT_S, TELEMETRY, WORKER, Running
+from benchmarks.conversation import MODEL, QUESTION
 from benchmarks.load import JobFailed
 from benchmarks.measured_processes import MeasuredProcesses
 from benchmarks.model_server import CALLS, SLOW_QUESTION, question_for
@@ -65,17 +57,7 @@ def trunkline_contender(
         calls: How many the model asks for in a job.
     """
     with EmbeddedRedis(folder / "redis", port=0) as server, MeasuredProcesses(folder) as processes:
-        environment = {
-            "TRUNKLINE_REDIS_URL": server.url,
-            "TRUNKLINE_LOG_LEVEL": "info",
-            "OPENAI_BASE_URL": model_url,
-            "OPENAI_API_KEY": "benchmark",
-            "TRUNKLINE_MODEL": MODEL,
-            "TRUNKLINE_TOOLS": "benchmarks.contenders.look_up_tool",
-            "TRUNKLINE_POOL": "benchmark",
-            "TRUNKLINE_CALLS_AT_ONCE": str(slots),
-            "TRUNKLINE_TURNS_AT_ONCE": str(turns_at_once),
-        }
+        environment = trunkline_environment(server.url, model_url, slots=slots, turns_at_once=turns_at_once)
         entry = [] if facts else ["-m", "benchmarks.contenders.without_facts"]
         for number in range(orchestrators):
             processes.start(_numbered(ORCHESTRATOR, number), [*(entry or ["-m"]), "orchestrator"], environment)
@@ -93,11 +75,28 @@ def trunkline_contender(
             _first_job(client, processes, question, calls)
             processes.adopt(REDIS, server.pid)
             processes.all_are_up()
-            yield Running(_JobClient(client, connection, settings, question), processes, connection)
+            yield Running(TrunklineJobClient(client, connection, settings, question), processes, connection)
 
 
 def _numbered(name: str, number: int) -> str:
     return name if number == 0 else f"{name} {number + 1}"
+
+
+def trunkline_environment(
+    redis_url: str, model_url: str, *, slots: int = SLOTS, turns_at_once: int = TURNS_AT_ONCE
+) -> dict[str, str]:
+    """What the processes of ours are told by their environment."""
+    return {
+        "TRUNKLINE_REDIS_URL": redis_url,
+        "TRUNKLINE_LOG_LEVEL": "info",
+        "OPENAI_BASE_URL": model_url,
+        "OPENAI_API_KEY": "benchmark",
+        "TRUNKLINE_MODEL": MODEL,
+        "TRUNKLINE_TOOLS": "benchmarks.contenders.look_up_tool",
+        "TRUNKLINE_POOL": "benchmark",
+        "TRUNKLINE_CALLS_AT_ONCE": str(slots),
+        "TRUNKLINE_TURNS_AT_ONCE": str(turns_at_once),
+    }
 
 
 def _job(reply_to: ReplyAddress | None, question: str = QUESTION) -> ChatJob:
@@ -116,10 +115,19 @@ def _first_job(client: Client, processes: MeasuredProcesses, question: str, call
         raise JobFailed(f"the first job: {result}, {outcomes}\n{processes.logs()}")
 
 
-class _JobClient:
-    """Hands jobs in with `trunkline.Client`, and reads their answers from a reply queue as an upstream system would."""
+class TrunklineJobClient:
+    """Hands jobs in with `trunkline.Client`, and reads their answers from a reply queue as an upstream system would.
 
-    def __init__(self, client: Client, connection: redis.Redis, settings: LedgerSettings, question: str) -> None:
+    Args:
+        client: Ours.
+        connection: To the same Redis.
+        settings: The client's.
+        question: Of every job.
+    """
+
+    def __init__(
+        self, client: Client, connection: redis.Redis, settings: LedgerSettings, question: str = QUESTION
+    ) -> None:
         self._client = client
         self._connection = connection
         reply_to = ReplyAddress(queue=_REPLY_QUEUE, actor="job_ended")
