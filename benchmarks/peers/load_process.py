@@ -32,7 +32,7 @@ class _Burst:
     last_end_at: float = 0.0
 
 
-class _Load:
+class Load:
     """What can be ordered: each method is an order, its arguments are the order's fields, its answer the answer's."""
 
     def __init__(self, client: JobClient) -> None:
@@ -97,7 +97,7 @@ class _Load:
 
 
 def _serve(client: JobClient, answers: TextIO) -> None:
-    load = _Load(client)
+    load = Load(client)
     for line in sys.stdin:
         order: dict[str, Any] = json.loads(line)
         try:
