@@ -4,6 +4,7 @@ Everything here is a function of what was recorded. The ledger is also judged by
 """
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -30,6 +31,8 @@ class Verdict:
     """Orders that a submit returned for, or that were answered."""
     completed: int
     failed: int
+    failed_with: Mapping[str, int]
+    """How many failed with which error; only a message whose process died three times may make a job fail here."""
     cancelled: int
     expired: int
     lost: int
@@ -63,6 +66,8 @@ class Verdict:
     recovery_with_redis_s: Sequence[float]
     """The same, of those for which Redis did not go away meanwhile: while it is, and for a heartbeat time-out after a
     long absence, nobody is declared dead."""
+    slowest: tuple[str, ...]
+    """The kills after which it took longest, without an absence of Redis."""
     unknown_after_s: Sequence[float]
     """How long after the kill an unsafe call that had begun was answered, each: its time limit is a part of this."""
     repeated_submits: int
@@ -82,7 +87,7 @@ class Verdict:
             value = getattr(self, field.name)
             if field.name.endswith("_s"):
                 value = f"p50 {percentile(value, 50):.2f}, p99 {percentile(value, 99):.2f}" if value else "none"
-            elif field.name in ("problems", "violations"):
+            elif isinstance(value, tuple):
                 value = "".join(f"\n  {line}" for line in value[:20]) or "none"
             lines.append(f"{field.name}: {value}")
         return "\n".join(lines)
@@ -119,6 +124,7 @@ def judge(
         accepted=len(accepted),
         completed=states["completed"],
         failed=states["failed"],
+        failed_with=_errors(snapshot),
         cancelled=states["cancelled"],
         expired=states["expired"],
         lost=len(lost),
@@ -137,6 +143,7 @@ def judge(
         recovered=len(recoveries),
         recovery_s=[one.after_s for one in picked_up],
         recovery_with_redis_s=[one.after_s for one in picked_up if not any(one.meets(us) for us in absences_us)],
+        slowest=_slowest(killed, snapshot, absences_us),
         unknown_after_s=[one.after_s for one in recoveries if one.is_unknown],
         repeated_submits=count.repeated_submits,
         broken_model_calls=broken_model_calls,
@@ -164,6 +171,11 @@ def _jobs_by_order(count: Count, snapshot: Snapshot) -> Mapping[int, set[str]]:
     for job in snapshot.jobs.values():
         jobs[_order_of(job)].add(job.id)
     return jobs
+
+
+def _errors(snapshot: Snapshot) -> Mapping[str, int]:
+    errors = [json.loads(job.record["error"]) for job in snapshot.jobs.values() if job.state == "failed"]
+    return Counter(f"{error['code']}: {re.sub('[0-9]+', '…', error['message'])}" for error in errors)
 
 
 def _order_of(job: RawJob) -> int:
@@ -245,3 +257,19 @@ def _recovery(snapshot: Snapshot, hit: Hit, held: Held) -> _Recovery | None:
     if not after:
         return None
     return _Recovery(hit.at_us, after[0].at_us, after[0].data.get("outcome") == "unknown")
+
+
+def _slowest(killed: Sequence[Hit], snapshot: Snapshot, absences_us: Sequence[int]) -> tuple[str, ...]:
+    longest: list[tuple[float, str]] = []
+    for hit in killed:
+        recoveries = [one for held in hit.held if (one := _recovery(snapshot, hit, held)) and not one.is_unknown]
+        after_s = [one.after_s for one in recoveries if not any(one.meets(us) for us in absences_us)]
+        if after_s:
+            again = [
+                (other.at_us - hit.at_us) / 1e6 for other in killed if 0 < other.at_us - hit.at_us < max(after_s) * 1e6
+            ]
+            later = ", ".join(f"{seconds:.1f}" for seconds in again)
+            longest.append(
+                (max(after_s), f"{hit.what}: {len(after_s)} messages, others killed after {later or 'nothing'}")
+            )
+    return tuple(f"{seconds:.2f} s after {told}" for seconds, told in sorted(longest, reverse=True)[:12])
