@@ -14,6 +14,7 @@ from typing import Final
 from benchmarks.figures import percentile
 from schemas.wire import parse_call_id, parse_turn_id
 from tests.chaos.faults import Held, Hit
+from tests.chaos.fleet import SUPERVISED
 from tests.chaos.upstream import Count
 from tests.promises import violations_in
 from tests.scenarios.deployment import Note
@@ -66,6 +67,8 @@ class Verdict:
     recovery_with_redis_s: Sequence[float]
     """The same, of those for which Redis did not go away meanwhile: while it is, and for a heartbeat time-out after a
     long absence, nobody is declared dead."""
+    supervised_recovery_s: Sequence[float]
+    """The same, of those that a supervisor saw die, and gave back what they held."""
     slowest: tuple[str, ...]
     """The kills after which it took longest, without an absence of Redis."""
     unknown_after_s: Sequence[float]
@@ -119,6 +122,7 @@ def judge(
     killed = [hit for hit in hits if hit.kills and hit.kind != "kill_redis"]
     recoveries = [one for hit in killed for held in hit.held if (one := _recovery(snapshot, hit, held))]
     picked_up = [one for one in recoveries if not one.is_unknown]
+    with_redis = [one for one in picked_up if not any(one.meets(us) for us in absences_us)]
     return Verdict(
         attempted=len(count.attempted),
         accepted=len(accepted),
@@ -142,7 +146,8 @@ def judge(
         held=sum(len(hit.held) for hit in killed),
         recovered=len(recoveries),
         recovery_s=[one.after_s for one in picked_up],
-        recovery_with_redis_s=[one.after_s for one in picked_up if not any(one.meets(us) for us in absences_us)],
+        recovery_with_redis_s=[one.after_s for one in with_redis],
+        supervised_recovery_s=[one.after_s for one in with_redis if one.hit.what == SUPERVISED],
         slowest=_slowest(killed, snapshot, absences_us),
         unknown_after_s=[one.after_s for one in recoveries if one.is_unknown],
         repeated_submits=count.repeated_submits,
@@ -227,17 +232,17 @@ def _denied(notes: Sequence[Note], snapshot: Snapshot) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Recovery:
-    killed_us: int
+    hit: Hit
     went_on_us: int
     is_unknown: bool
 
     @property
     def after_s(self) -> float:
-        return (self.went_on_us - self.killed_us) / 1e6
+        return (self.went_on_us - self.hit.at_us) / 1e6
 
     def meets(self, absence_us: int) -> bool:
         """Whether Redis went away in between, or so shortly before that nobody was being declared dead."""
-        return self.killed_us - _SHORTLY_US < absence_us < self.went_on_us
+        return self.hit.at_us - _SHORTLY_US < absence_us < self.went_on_us
 
 
 def _recovery(snapshot: Snapshot, hit: Hit, held: Held) -> _Recovery | None:
@@ -256,7 +261,7 @@ def _recovery(snapshot: Snapshot, hit: Hit, held: Held) -> _Recovery | None:
     after = [event for event in events if event.at_us > hit.at_us]
     if not after:
         return None
-    return _Recovery(hit.at_us, after[0].at_us, after[0].data.get("outcome") == "unknown")
+    return _Recovery(hit, after[0].at_us, after[0].data.get("outcome") == "unknown")
 
 
 def _slowest(killed: Sequence[Hit], snapshot: Snapshot, absences_us: Sequence[int]) -> tuple[str, ...]:
