@@ -33,7 +33,7 @@ class Verdict:
     completed: int
     failed: int
     failed_with: Mapping[str, int]
-    """How many failed with which error; only a message whose process died three times may make a job fail here."""
+    """How many failed with which error, such as that a message died with three processes."""
     cancelled: int
     expired: int
     lost: int
