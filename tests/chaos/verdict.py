@@ -180,7 +180,7 @@ def _jobs_by_order(count: Count, snapshot: Snapshot) -> Mapping[int, set[str]]:
 
 def _errors(snapshot: Snapshot) -> Mapping[str, int]:
     errors = [json.loads(job.record["error"]) for job in snapshot.jobs.values() if job.state == "failed"]
-    return Counter(f"{error['code']}: {re.sub('[0-9]+', '…', error['message'])}" for error in errors)
+    return dict(Counter(f"{error['code']}: {re.sub('[0-9]+', '…', error['message'])}" for error in errors))
 
 
 def _order_of(job: RawJob) -> int:
