@@ -1,6 +1,7 @@
 """A telemetry process: `python -m telemetry`, or `trunkline telemetry`."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -64,7 +65,11 @@ async def _until_stopped(stop: asyncio.Event, services: Sequence[Coroutine[Any, 
             running.result()
         else:
             _log.warning("stops without Redis: other telemetry processes take over in seconds")
-            running.cancel()
+            while not running.done():  # one that is leaving already is told twice
+                running.cancel()
+                await asyncio.wait((running,), timeout=0.1)
+            with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+                running.result()
     finally:
         stopped.cancel()
 
