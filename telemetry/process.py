@@ -1,9 +1,11 @@
 """A telemetry process: `python -m telemetry`, or `trunkline telemetry`."""
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
+from typing import Any, Final
 
 import structlog
 
@@ -23,6 +25,8 @@ from telemetry.tracing import TraceExporter
 
 #: The group of readers that export traces.
 TRACES = "traces"
+#: For a last export and for leaving, after a stop.
+_STOP_TIMEOUT_S: Final = 6.0
 
 _log = structlog.get_logger(__name__)
 
@@ -42,12 +46,32 @@ async def run(settings: TelemetrySettings) -> None:
     metrics = MetricsService(runner, settings, facts=facts, has_trace=traced_jobs(settings), groups=groups)
     _log.info("reading the feed", groups=groups)
     try:
-        await asyncio.gather(stop.wait(), metrics.run(stop), *(reader.run(stop) for reader in readers))
+        await _until_stopped(stop, [metrics.run(stop), *(reader.run(stop) for reader in readers)])
     finally:
         await closing.aclose()
         await runner.close()
         await client.aclose()
     _log.info("stopped")
+
+
+async def _until_stopped(stop: asyncio.Event, services: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Runs services, which end after `stop` is set; those that wait for a Redis that is away are ended."""
+    running = asyncio.gather(*services)
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((running,), timeout=_STOP_TIMEOUT_S if stop.is_set() else None)
+        if running.done():
+            running.result()
+        else:
+            _log.warning("stops without Redis: other telemetry processes take over in seconds")
+            while not running.done():  # one that is leaving already is told twice
+                running.cancel()
+                await asyncio.wait((running,), timeout=0.1)
+            with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+                running.result()
+    finally:
+        stopped.cancel()
 
 
 def feed_readers(

@@ -71,6 +71,8 @@ async def run_chaos(plan: Plan, folder: Path) -> Verdict:
             await wait_until(lambda: not upstream.count.open, "all answers", patience=plan.patience)
         with suppress(TimeoutError):
             await wait_until(lambda: _is_at_rest(faults), "rest", patience=timedelta(seconds=30))
+        if looking.done():
+            looking.result()  # it broke, and nothing after that tells anything
         looking.cancel()
         faults.deployment.end_processes()  # nobody is to be busy with anything else while the ledger is read
         snapshot = _snapshot(faults)

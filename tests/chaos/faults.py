@@ -14,7 +14,7 @@ import redis
 
 from messaging.embedded_redis import EmbeddedRedis
 from messaging.envelopes import living_workers
-from tests.chaos.fleet import POOLS, Fleet, Victim, children_of
+from tests.chaos.fleet import POOLS, SUPERVISED, Fleet, Victim, children_of
 from tests.chaos.orders import Weather
 from tests.chaos.proxy import Proxy
 from tests.scenarios.deployment import Deployment
@@ -133,7 +133,7 @@ class Faults:
         if not (supervisors := self.fleet.supervisors()):
             return None
         victim = self.chance.choice(supervisors)
-        children = [Victim("a supervised process", pid) for pid in children_of(victim.pid)]
+        children = [Victim(SUPERVISED, pid) for pid in children_of(victim.pid)]
         return self._kill("kill_a_supervisor_with_all_it_runs", [victim, *children])
 
     async def _freeze_a_process(self) -> Hit | None:

@@ -21,6 +21,8 @@ from tests.scenarios.processes import Process
 from trunkline.command_line.children import orchestrator_children, telemetry_children, worker_children
 
 POOLS: Final = ("reading", "repeating", "paying", "threads")
+#: The kind of a process that a supervisor has started.
+SUPERVISED: Final = "a supervised process"
 _ANY_PORT: Final = {"OTEL_EXPORTER_PROMETHEUS_PORT": "0"}
 _PAUSE_S: Final = 0.3
 _SLOTS: Final = 32
@@ -87,7 +89,7 @@ class Fleet:
         """The processes that live now, without the supervisors."""
         return [
             *(Victim(name, process.pid) for name, process in self._living() if not _supervises(name)),
-            *(Victim("a supervised process", pid) for one in self.supervisors() for pid in children_of(one.pid)),
+            *(Victim(SUPERVISED, pid) for one in self.supervisors() for pid in children_of(one.pid)),
         ]
 
     def supervisors(self) -> list[Victim]:

@@ -4,6 +4,7 @@ Everything here is a function of what was recorded. The ledger is also judged by
 """
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -13,6 +14,7 @@ from typing import Final
 from benchmarks.figures import percentile
 from schemas.wire import parse_call_id, parse_turn_id
 from tests.chaos.faults import Held, Hit
+from tests.chaos.fleet import SUPERVISED
 from tests.chaos.upstream import Count
 from tests.promises import violations_in
 from tests.scenarios.deployment import Note
@@ -30,6 +32,8 @@ class Verdict:
     """Orders that a submit returned for, or that were answered."""
     completed: int
     failed: int
+    failed_with: Mapping[str, int]
+    """How many failed with which error, such as that a message died with three processes."""
     cancelled: int
     expired: int
     lost: int
@@ -63,6 +67,10 @@ class Verdict:
     recovery_with_redis_s: Sequence[float]
     """The same, of those for which Redis did not go away meanwhile: while it is, and for a heartbeat time-out after a
     long absence, nobody is declared dead."""
+    supervised_recovery_s: Sequence[float]
+    """The same, of those that a supervisor saw die, and gave back what they held."""
+    slowest: tuple[str, ...]
+    """The kills after which it took longest, without an absence of Redis."""
     unknown_after_s: Sequence[float]
     """How long after the kill an unsafe call that had begun was answered, each: its time limit is a part of this."""
     repeated_submits: int
@@ -82,7 +90,7 @@ class Verdict:
             value = getattr(self, field.name)
             if field.name.endswith("_s"):
                 value = f"p50 {percentile(value, 50):.2f}, p99 {percentile(value, 99):.2f}" if value else "none"
-            elif field.name in ("problems", "violations"):
+            elif isinstance(value, tuple):
                 value = "".join(f"\n  {line}" for line in value[:20]) or "none"
             lines.append(f"{field.name}: {value}")
         return "\n".join(lines)
@@ -114,11 +122,13 @@ def judge(
     killed = [hit for hit in hits if hit.kills and hit.kind != "kill_redis"]
     recoveries = [one for hit in killed for held in hit.held if (one := _recovery(snapshot, hit, held))]
     picked_up = [one for one in recoveries if not one.is_unknown]
+    with_redis = [one for one in picked_up if not any(one.meets(us) for us in absences_us)]
     return Verdict(
         attempted=len(count.attempted),
         accepted=len(accepted),
         completed=states["completed"],
         failed=states["failed"],
+        failed_with=_errors(snapshot),
         cancelled=states["cancelled"],
         expired=states["expired"],
         lost=len(lost),
@@ -136,7 +146,9 @@ def judge(
         held=sum(len(hit.held) for hit in killed),
         recovered=len(recoveries),
         recovery_s=[one.after_s for one in picked_up],
-        recovery_with_redis_s=[one.after_s for one in picked_up if not any(one.meets(us) for us in absences_us)],
+        recovery_with_redis_s=[one.after_s for one in with_redis],
+        supervised_recovery_s=[one.after_s for one in with_redis if one.hit.what == SUPERVISED],
+        slowest=_slowest(killed, snapshot, absences_us),
         unknown_after_s=[one.after_s for one in recoveries if one.is_unknown],
         repeated_submits=count.repeated_submits,
         broken_model_calls=broken_model_calls,
@@ -164,6 +176,11 @@ def _jobs_by_order(count: Count, snapshot: Snapshot) -> Mapping[int, set[str]]:
     for job in snapshot.jobs.values():
         jobs[_order_of(job)].add(job.id)
     return jobs
+
+
+def _errors(snapshot: Snapshot) -> Mapping[str, int]:
+    errors = [json.loads(job.record["error"]) for job in snapshot.jobs.values() if job.state == "failed"]
+    return dict(Counter(f"{error['code']}: {re.sub('[0-9]+', '…', error['message'])}" for error in errors))
 
 
 def _order_of(job: RawJob) -> int:
@@ -215,17 +232,17 @@ def _denied(notes: Sequence[Note], snapshot: Snapshot) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Recovery:
-    killed_us: int
+    hit: Hit
     went_on_us: int
     is_unknown: bool
 
     @property
     def after_s(self) -> float:
-        return (self.went_on_us - self.killed_us) / 1e6
+        return (self.went_on_us - self.hit.at_us) / 1e6
 
     def meets(self, absence_us: int) -> bool:
         """Whether Redis went away in between, or so shortly before that nobody was being declared dead."""
-        return self.killed_us - _SHORTLY_US < absence_us < self.went_on_us
+        return self.hit.at_us - _SHORTLY_US < absence_us < self.went_on_us
 
 
 def _recovery(snapshot: Snapshot, hit: Hit, held: Held) -> _Recovery | None:
@@ -244,4 +261,20 @@ def _recovery(snapshot: Snapshot, hit: Hit, held: Held) -> _Recovery | None:
     after = [event for event in events if event.at_us > hit.at_us]
     if not after:
         return None
-    return _Recovery(hit.at_us, after[0].at_us, after[0].data.get("outcome") == "unknown")
+    return _Recovery(hit, after[0].at_us, after[0].data.get("outcome") == "unknown")
+
+
+def _slowest(killed: Sequence[Hit], snapshot: Snapshot, absences_us: Sequence[int]) -> tuple[str, ...]:
+    longest: list[tuple[float, str]] = []
+    for hit in killed:
+        recoveries = [one for held in hit.held if (one := _recovery(snapshot, hit, held)) and not one.is_unknown]
+        after_s = [one.after_s for one in recoveries if not any(one.meets(us) for us in absences_us)]
+        if after_s:
+            again = [
+                (other.at_us - hit.at_us) / 1e6 for other in killed if 0 < other.at_us - hit.at_us < max(after_s) * 1e6
+            ]
+            later = ", ".join(f"{seconds:.1f}" for seconds in again)
+            longest.append(
+                (max(after_s), f"{hit.what}: {len(after_s)} messages, others killed after {later or 'nothing'}")
+            )
+    return tuple(f"{seconds:.2f} s after {told}" for seconds, told in sorted(longest, reverse=True)[:12])
