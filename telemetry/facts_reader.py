@@ -1,7 +1,7 @@
 """Reading the facts of jobs from the ledger, many at once."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from ledger.job_record import read_all_events, read_record
@@ -10,8 +10,8 @@ from messaging.command_runner import AsyncCommandRunner, BlockingRunner
 from telemetry.job_facts import JobFacts
 from telemetry.reading_events import facts_of
 
-#: Jobs that have ended, of which the facts are kept.
-_KEPT: Final = 400
+#: Two batches of the feed.
+_JOBS_KEPT: Final = 400
 
 
 def read_job_now(runner: BlockingRunner, job_id: str, *, namespace: str) -> tuple[JobFacts, int] | None:
@@ -26,7 +26,7 @@ def read_job_now(runner: BlockingRunner, job_id: str, *, namespace: str) -> tupl
 
 
 class FactsReader:
-    """Reads the facts of jobs for several who ask for the same ones, as the groups of readers of a process do.
+    """Reads facts for all that a process tells of them: traces and metrics want those of the same jobs at one time.
 
     Args:
         runner: Carries commands.
@@ -36,21 +36,33 @@ class FactsReader:
     def __init__(self, runner: AsyncCommandRunner, *, namespace: str) -> None:
         self._runner = runner
         self._namespace = namespace
+        self._reading = asyncio.Lock()
         self._ended: dict[str, JobFacts] = {}
+        """Of jobs that have ended, which change no more; the latest ones."""
 
     async def read(self, job_ids: Iterable[str]) -> Mapping[str, JobFacts]:
-        """The facts by job; jobs that have expired are not among them. One write to Redis for all of them."""
+        """The facts of jobs by id; those that have expired are not among them."""
         ids = list(dict.fromkeys(job_ids))
-        facts = {id: self._ended[id] for id in ids if id in self._ended}
-        missing = [id for id in ids if id not in facts]
-        records = [self._runner.run(read_record(self._namespace, id)) for id in missing]
-        events = [self._runner.run(read_all_events(self._namespace, id)) for id in missing]
+        async with self._reading:  # who comes second finds what the first one has read
+            known = {id: self._ended[id] for id in ids if id in self._ended}
+            read = await self._read([id for id in ids if id not in known])
+            self._ended |= {id: facts for id, facts in read.items() if has_ended(facts)}
+            for id in list(self._ended)[:-_JOBS_KEPT]:
+                del self._ended[id]
+        return known | read
+
+    async def _read(self, ids: Sequence[str]) -> dict[str, JobFacts]:
+        """One write to Redis for all of them."""
+        records = [self._runner.run(read_record(self._namespace, id)) for id in ids]
+        events = [self._runner.run(read_all_events(self._namespace, id)) for id in ids]
         found, happened = await asyncio.gather(asyncio.gather(*records), asyncio.gather(*events))
-        for record, of_job in zip(found, happened, strict=True):
-            if record is not None:
-                facts[record.job_id] = facts_of(record, of_job)
-                if facts[record.job_id].ended_us is not None:  # nothing happens to it any more
-                    self._ended[record.job_id] = facts[record.job_id]
-        while len(self._ended) > _KEPT:
-            del self._ended[next(iter(self._ended))]
-        return facts
+        return {
+            record.job_id: facts_of(record, events)
+            for record, events in zip(found, happened, strict=True)
+            if record is not None
+        }
+
+
+def has_ended(facts: JobFacts) -> bool:
+    """Whether nothing more will happen to the job: by its record and its events, which are read one after the other."""
+    return facts.record.ended_us is not None and facts.ended_us is not None

@@ -72,7 +72,9 @@ class FeedReader:
                 await asyncio.wait((stopped,), timeout=IDLE_PAUSE.total_seconds())
         finally:
             stopped.cancel()
-            await self.runner.run(leave_feed(self.group, self._reader))
+            with contextlib.suppress(TimeoutError):  # Redis may be away, for good perhaps
+                leave = self.runner.run(leave_feed(self.group, self._reader))
+                await asyncio.wait_for(leave, STOP_PATIENCE.total_seconds())
 
     async def read_once(self) -> int:
         """Handles what there is, at most `AT_ONCE` entries; answers how many."""

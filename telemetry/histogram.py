@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["RELATIVE_ERROR", "SCALE", "Histogram", "bucket_of", "upper_bound"]
+__all__ = ["PER_DOUBLING", "RELATIVE_ERROR", "SCALE", "Histogram", "bucket_of", "upper_bound"]
 
 SCALE: Final = 5
 """There are `2**SCALE` buckets between a number and its double."""
@@ -25,7 +25,7 @@ BASE: Final = 2.0 ** (2.0**-SCALE)
 RELATIVE_ERROR: Final = (BASE - 1) / (BASE + 1)
 """By how much an estimated percentile is off at most, as a share of the exact one: 1.09 %."""
 
-_PER_DOUBLING: Final = 1 << SCALE
+PER_DOUBLING: Final = 1 << SCALE
 
 
 def bucket_of(value: float) -> int:
@@ -36,15 +36,15 @@ def bucket_of(value: float) -> int:
     """
     mantissa, exponent = math.frexp(value)  # value == mantissa * 2**exponent, 0.5 <= mantissa < 1
     if mantissa == 0.5:
-        return (exponent - 1) * _PER_DOUBLING - 1
-    within = math.ceil(math.log2(mantissa * 2) * _PER_DOUBLING) - 1
-    return (exponent - 1) * _PER_DOUBLING + min(max(within, 0), _PER_DOUBLING - 1)
+        return (exponent - 1) * PER_DOUBLING - 1
+    within = math.ceil(math.log2(mantissa * 2) * PER_DOUBLING) - 1
+    return (exponent - 1) * PER_DOUBLING + min(max(within, 0), PER_DOUBLING - 1)
 
 
 def upper_bound(bucket: int) -> float:
     """The greatest value of a bucket."""
-    doublings, within = divmod(bucket + 1, _PER_DOUBLING)
-    return math.ldexp(2.0 ** (within / _PER_DOUBLING), doublings)
+    doublings, within = divmod(bucket + 1, PER_DOUBLING)
+    return math.ldexp(2.0 ** (within / PER_DOUBLING), doublings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +110,5 @@ class Histogram:
 
     def at_most(self, exponent: int) -> int:
         """How many values are at most `2**exponent`, exactly."""
-        last = exponent * _PER_DOUBLING - 1
+        last = exponent * PER_DOUBLING - 1
         return self.zeros + sum(number for bucket, number in self.counts.items() if bucket <= last)

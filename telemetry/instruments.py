@@ -39,9 +39,9 @@ _PROMETHEUS_UNITS: Final = {"s": "seconds", "1": "ratio"}
 _WITHOUT_UNIT: Final = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Instrument:
-    """One metric.
+    """One metric. There is one object for each, so they are compared as such, which is quick.
 
     Attributes:
         name: As OpenTelemetry knows it.

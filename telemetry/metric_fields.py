@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from telemetry.histogram import Histogram, bucket_of
+from telemetry.histogram import PER_DOUBLING, Histogram, bucket_of
 from telemetry.instruments import INSTRUMENTS, Instrument
 from telemetry.measurements import Measurement
 
@@ -23,7 +23,6 @@ __all__ = [
     "Labels",
     "Series",
     "additions_of",
-    "exemplar_bound",
     "hashes_since",
     "hour_hash",
     "minute_hash",
@@ -105,31 +104,54 @@ class Series:
 
 def additions_of(measurements: Iterable[Measurement]) -> Additions:
     """What to add for some measurements, in one go."""
-    by_hash: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    totals: dict[str, int] = defaultdict(int)
+    by_hash: dict[str, dict[str, int]] = {TOTALS: totals}
     expires_s: dict[str, int] = {}
-    exemplars: dict[str, str] = {}
+    latest: dict[str, Measurement] = {}
+    prefixes: dict[tuple[Instrument, Labels], str] = {}
     for measurement in measurements:
-        hashes = [TOTALS]
-        if measurement.instrument.is_kept_by_time:
-            at_s = measurement.at_us // 1_000_000
-            minute, hour = minute_hash(at_s), hour_hash(at_s)
-            expires_s[minute] = at_s // _MINUTE_S * _MINUTE_S + _MINUTE_S + round(MINUTES_KEPT.total_seconds())
-            expires_s[hour] = at_s // _HOUR_S * _HOUR_S + _HOUR_S + round(HOURS_KEPT.total_seconds())
-            hashes += (minute, hour)
-        for part, number in _parts(measurement):
-            name = _field(measurement.instrument, measurement.labels, part)
-            for one in hashes:
-                by_hash[one][name] += number
-        if measurement.span is not None and measurement.instrument.kind == "histogram" and measurement.value > 0:
-            bound = exemplar_bound(measurement.value)
-            shown = (*measurement.span, repr(measurement.value), str(measurement.at_us))
-            exemplars[_field(measurement.instrument, measurement.labels, str(bound))] = _SEPARATOR.join(shown)
-    return Additions(by_hash, expires_s, exemplars)
+        instrument, value = measurement.instrument, measurement.value
+        prefix = prefixes.get((instrument, measurement.labels))
+        if prefix is None:
+            prefix = prefixes[instrument, measurement.labels] = _field(instrument, measurement.labels, "")
+        bucket = bucket_of(value) if instrument.kind == "histogram" and value > 0 else None
+        hashes = [totals]
+        if instrument.is_kept_by_time:
+            hashes += _of_its_time(measurement.at_us // 1_000_000, by_hash, expires_s)
+        kept = round(value * instrument.per_unit)
+        for one in hashes:
+            if instrument.kind == "counter":
+                one[f"{prefix}n"] += kept
+            else:
+                one[f"{prefix}sum"] += kept
+                one[f"{prefix}{'zero' if bucket is None else bucket}"] += 1
+        if measurement.span is not None and bucket is not None:
+            latest[f"{prefix}{_bound_of(bucket)}"] = measurement
+    return Additions(by_hash, expires_s, {field: _shown(exemplar) for field, exemplar in latest.items()})
 
 
-def exemplar_bound(value: float) -> int:
-    """The smallest power of two that is not less, as its exponent: there is an exemplar for each of them."""
-    return -(-(bucket_of(value) + 1) // 32)
+def _of_its_time(
+    at_s: int, by_hash: dict[str, dict[str, int]], expires_s: dict[str, int]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """The hashes of a minute and an hour; made, and told when they expire, if they are new."""
+    minute, hour = minute_hash(at_s), hour_hash(at_s)
+    if minute not in by_hash:
+        by_hash[minute] = defaultdict(int)
+        expires_s[minute] = (at_s // _MINUTE_S + 1) * _MINUTE_S + round(MINUTES_KEPT.total_seconds())
+    if hour not in by_hash:
+        by_hash[hour] = defaultdict(int)
+        expires_s[hour] = (at_s // _HOUR_S + 1) * _HOUR_S + round(HOURS_KEPT.total_seconds())
+    return by_hash[minute], by_hash[hour]
+
+
+def _shown(measurement: Measurement) -> str:
+    assert measurement.span is not None
+    return _SEPARATOR.join((*measurement.span, repr(measurement.value), str(measurement.at_us)))
+
+
+def _bound_of(bucket: int) -> int:
+    """The smallest power of two that no value of the bucket exceeds, as its exponent: each has an exemplar."""
+    return -(-(bucket + 1) // PER_DOUBLING)
 
 
 def read_series(hashes: Iterable[Mapping[str, int]]) -> Mapping[Instrument, Series]:
@@ -168,14 +190,6 @@ def read_exemplars(fields: Mapping[str, str]) -> Mapping[tuple[Instrument, Label
         trace_id, span_id, value, at_us = shown.split(_SEPARATOR)
         exemplars[instrument, labels][int(bound)] = Exemplar(trace_id, span_id, float(value), int(at_us))
     return exemplars
-
-
-def _parts(measurement: Measurement) -> Sequence[tuple[str, int]]:
-    instrument, value = measurement.instrument, measurement.value
-    kept = round(value * instrument.per_unit)
-    if instrument.kind == "counter":
-        return (("n", kept),)
-    return (("sum", kept), (str(bucket_of(value)) if value > 0 else "zero", 1))
 
 
 def _field(instrument: Instrument, labels: Labels, part: str) -> str:
