@@ -26,6 +26,8 @@ AT_ONCE: Final = 200
 IDLE_PAUSE: Final = timedelta(milliseconds=500)
 #: How long what is under way may go on after a stop.
 STOP_PATIENCE: Final = timedelta(seconds=3)
+#: How long Redis is told that a reader goes; it finds out by itself.
+LEAVE_PATIENCE: Final = timedelta(seconds=1)
 _BEAT: Final = READER_SILENCE / 5
 
 #: Makes something of entries; answers what it counts, by name, or None if it has acknowledged them itself. What it
@@ -74,7 +76,7 @@ class FeedReader:
             stopped.cancel()
             with contextlib.suppress(TimeoutError):  # Redis may be away, for good perhaps
                 leave = self.runner.run(leave_feed(self.group, self._reader))
-                await asyncio.wait_for(leave, STOP_PATIENCE.total_seconds())
+                await asyncio.wait_for(leave, LEAVE_PATIENCE.total_seconds())
 
     async def read_once(self) -> int:
         """Handles what there is, at most `AT_ONCE` entries; answers how many."""

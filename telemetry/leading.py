@@ -42,8 +42,8 @@ class Leading:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _PAUSE_S)
         self.leads = False
-        with contextlib.suppress(RedisError):
-            await asyncio.wait_for(self._runner.run(_lead(self._name, gives_up=True)), _PAUSE_S)
+        with contextlib.suppress(RedisError, TimeoutError):
+            await asyncio.wait_for(self._runner.run(_lead(self._name, gives_up=True)), _PAUSE_S / 2)
 
     async def ask(self) -> bool:
         """Asks once; answers whether it is this one now."""

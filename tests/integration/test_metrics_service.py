@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -16,6 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from messaging.command_runner import PipeliningRunner
+from messaging.embedded_redis import EmbeddedRedis
 from messaging.settings import load_settings
 from orchestrator.model_client import ModelAnswer, ModelCall
 from orchestrator.scripted_model import ScriptedModel
@@ -165,3 +167,21 @@ async def test_a_port_that_is_taken_does_not_keep_the_metrics_from_being_kept(re
         await task
         await runner.close()
         await client.aclose()
+
+
+async def test_it_ends_also_when_redis_has_gone_for_good(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path / "redis", fsync="no") as server:
+        settings = settings_of(server.url, free_port())
+        client = redis.asyncio.Redis.from_url(server.url)
+        runner = PipeliningRunner(client, namespace=settings.key_prefix)
+        metrics = MetricsService(
+            runner, settings, facts=FactsReader(runner, namespace=settings.key_prefix), has_trace=lambda _: True
+        )
+        stop = asyncio.Event()
+        task = asyncio.create_task(metrics.run(stop))
+        async with asyncio.timeout(10):
+            while await metrics.collect() is None:  # noqa: ASYNC110 - what is waited for is remote
+                await asyncio.sleep(0.02)
+    stop.set()
+    await asyncio.wait_for(task, 60)
+    await client.aclose()
