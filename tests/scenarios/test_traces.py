@@ -30,17 +30,22 @@ async def test_kills_leave_every_trace_complete_and_count_nothing_twice(deployme
         calls = ask(call("nap", seconds=0.02), call("quick"))
         model = deployment.endpoint.script(calls, calls, say("done"))
         receiver.answers.clear()
-        jobs = await all_of(deployment.submit(f"job {number}", model=model) for number in range(JOBS))
-        await workers[0].kill()
+        long = deployment.endpoint.script(ask(call("nap", seconds=2)), say("done"))
+        jobs = await all_of(deployment.submit(f"job {number}", model=model) for number in range(1, JOBS))
+        held = await deployment.submit("is under way when its worker dies", model=long)
+        await deployment.noted("begin", held)
+        for worker in workers:
+            await worker.kill()
         await orchestrators[0].kill()
-        deployment.start("workers", pool="alpha,delta", calls_at_once=32)
+        for _ in workers:
+            deployment.start("workers", pool="alpha,delta", calls_at_once=32)
         deployment.start("orchestrator")
         # It has exported a batch and not heard that it was taken: whoever takes over exports it again.
         await wait_until(lambda: bool(receiver.received), "the first export")
         await telemetry.kill()
         receiver.answers.set()
         _start_telemetry(deployment, receiver)
-        results = await all_of(deployment.result(job) for job in jobs)
+        results = await all_of(deployment.result(job) for job in [*jobs, held])
         assert {result.state for result in results} == {"completed"}
         await wait_until(lambda: _is_read(deployment), "the feed to be read")
         spans = unique_spans(receiver.received)
