@@ -2,16 +2,28 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from messaging.command import Command, text
 from messaging.redaction import REDACTED, redact, redact_value
 from messaging.script import load_script
 
-#: Fields of chat jobs with content; it stays in the message itself, which may be put back.
-_CONTENT: Final = frozenset({"content", "arguments", "metadata"})
+#: The parts of a message that have fields or elements, and the fields that tell which one it is, for whom and how it is
+#: to be done. All others may say what people and models said, which stays in the message itself: it may be put back.
+_PARTS: Final = frozenset({"caller", "job", "kwargs", "limits", "messages", "options", "reply_to", "tools"})
+_TOLD: Final = frozenset(
+    {
+        *("actor", "actor_name", "agent", "calls", "calls_per_turn", "conversation_id", "enqueued_us", "eta"),
+        *("idempotency_key", "if_busy", "if_no_worker", "index", "job_id", "max_retries", "message_id"),
+        *("message_timestamp", "model", "priority", "queue", "queue_name", "redis_message_id", "retries", "role"),
+        *("schema_version", "tenant", "timeout_ms", "tools", "traceparent", "turn", "turns"),
+    }
+)
+
+
+_DEEPEST: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +38,10 @@ class DeadLetter:
     error: str
     actor: str | None
     """None if the body cannot be read."""
-    message: Mapping[str, Any] | str
-    """The message, or the text that is none. What looks like a secret is hidden, and what was said in a chat."""
+    message: object
+    """Its fields, with what was said in it hidden, and whatever looks like a secret; empty if the body has none."""
+    content: object = field(repr=False)
+    """The same with what was said in it, or the text that is no message."""
 
 
 def read_dead_letters(queue: str, *, since: datetime | None = None, limit: int = 100) -> Command[Sequence[DeadLetter]]:
@@ -46,12 +60,12 @@ def end_dead_letter(queue: str, id: str, how: Literal["retry", "discard"]) -> Co
 
 
 def _letter(queue: str, id: bytes, died_at_ms: bytes, body: bytes, cause: bytes) -> DeadLetter:
-    message: Mapping[str, Any] | str
     try:
         message = json.loads(body)
-        actor = message["actor_name"] if isinstance(message, dict) else None
-    except (ValueError, KeyError):
-        message, actor = body.decode(errors="replace"), None
+    except (ValueError, RecursionError):
+        message = None
+    fields = message if isinstance(message, dict) else {}
+    actor = fields.get("actor_name")
     why = json.loads(cause) if cause else {}
     return DeadLetter(
         queue=queue,
@@ -59,13 +73,17 @@ def _letter(queue: str, id: bytes, died_at_ms: bytes, body: bytes, cause: bytes)
         died_at=datetime.fromtimestamp(float(died_at_ms) / 1000, tz=UTC),
         reason=why.get("reason", ""),
         error=redact(str(why.get("error", ""))),
-        actor=actor,
-        message=cast("Mapping[str, Any] | str", redact_value(_without_content(message))),
+        actor=actor if isinstance(actor, str) else None,
+        message=redact_value({name: _told(part, name=name) for name, part in fields.items()}),
+        content=redact_value(message if fields else body.decode(errors="replace")),
     )
 
 
-def _without_content(value: Any) -> Any:
-    """The same without what people and models say, which is in messages that hand a job in."""
-    if isinstance(value, Mapping):
-        return {name: REDACTED if name in _CONTENT and item else _without_content(item) for name, item in value.items()}
-    return [_without_content(item) for item in value] if isinstance(value, list) else value
+def _told(value: Any, *, name: str, depth: int = 0) -> Any:
+    if name in _PARTS and depth < _DEEPEST:
+        if isinstance(value, Mapping):
+            return {key: _told(item, name=key, depth=depth + 1) for key, item in value.items()}
+        if isinstance(value, list):
+            return [_told(item, name=name, depth=depth + 1) for item in value]
+    is_told = not value or (name in _TOLD and isinstance(value, str | int | float))
+    return value if is_told else REDACTED

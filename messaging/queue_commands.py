@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from messaging.command import Command, Word, text, whole
 from messaging.delivery import Delivery
@@ -62,6 +62,15 @@ class Pulse:
     released: int
     """Messages of dead workers that went back to their queues."""
     workers: Sequence[WorkerPulse]
+
+
+class Mended(NamedTuple):
+    """What was not where it should be."""
+
+    put_back: int
+    """Messages that stood nowhere."""
+    dropped: int
+    """Records of messages that are gone, such as places that nobody holds."""
 
 
 def fetch(worker: str, queue: str, room: int) -> Command[Fetched]:
@@ -194,6 +203,11 @@ def leave(worker: str, *, died: bool) -> Command[int]:
 def reconcile(worker: str, queue: str, held: Iterable[str]) -> Command[int]:
     """Gives back what Redis thinks `worker` holds and is not in `held`; answers how many."""
     return Command(load_script("messaging", "reconcile"), (worker, queue, *held), whole)
+
+
+def mend(*, interval: timedelta) -> Command[Mended]:
+    """Puts right what is not where it should be, on every queue, at most once an interval; see `lua/mend.lua`."""
+    return Command(load_script("messaging", "mend"), (_ms(interval),), lambda answer: Mended(*answer))
 
 
 def purge(queue: str) -> Command[int]:

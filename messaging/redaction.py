@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Self
 
-__all__ = ["REDACTED", "is_secret_name", "redact", "redact_fields", "redact_value"]
+__all__ = ["REDACTED", "is_secret_name", "redact", "redact_fields", "redact_secrets", "redact_value"]
 
 REDACTED: Final = "***"
 
@@ -88,6 +88,23 @@ class _Names:
 
 _names = _Names.of(())
 
+_SHORTEST_SECRET: Final = 8
+"""Shorter ones guard nothing, and would be found in the middle of words."""
+
+_secrets: tuple[str, ...] = ()
+
+
+def redact_secrets(values: Iterable[str]) -> None:
+    """Hides these very texts wherever they stand, in the whole process, from now on: the secrets that it was given.
+
+    Args:
+        values: Such as the endpoint's API key, whatever its form. They are added to those set before; shorter ones than
+            eight characters are not hidden.
+    """
+    global _secrets
+    known = {*_secrets, *(value for value in values if len(value) >= _SHORTEST_SECRET)}
+    _secrets = tuple(sorted(known, key=len, reverse=True))  # one may be a part of another
+
 
 def redact_fields(fields: Iterable[str]) -> None:
     """Hides the values of these fields too, in the whole process, from now on. For a process's entry.
@@ -114,9 +131,12 @@ def redact(text: str) -> str:
 
     Hidden are: passwords in URLs, values of secret-looking names (`password=…`, `"api_key": "…"`, `Authorization: …`),
     bearer tokens, private keys in PEM, and keys that can be told by their form (`sk-…`, GitHub, Slack, AWS, Google,
-    JSON Web Tokens), and the fields that `redact_fields` has set. The time it takes grows with the length of the text
-    only. What has to stay valid JSON whatever its strings say goes through `redact_value` before it becomes text.
+    JSON Web Tokens), and what `redact_fields` and `redact_secrets` have named. The time it takes grows with the length
+    of the text only. What has to stay valid JSON whatever its strings say goes through `redact_value` before it becomes
+    text.
     """
+    for secret in _secrets:
+        text = text.replace(secret, REDACTED)
     names = _names
     if not any(map(text.lower().__contains__, names.clues)):
         return text

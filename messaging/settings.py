@@ -8,9 +8,11 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -18,7 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from messaging.duration import Duration
 from messaging.errors import InvalidRedisUrl, InvalidSettings, RedisUnreachable
-from messaging.redaction import is_secret_name, redact
+from messaging.redaction import is_secret_name, redact, redact_secrets
 from messaging.redis_url import parse_redis_url
 from messaging.runtime_file import find_running
 from schemas.wire import DEFAULT_CELL
@@ -95,7 +97,7 @@ class DeploymentSettings(BaseSettings):
 
 
 def load_settings(settings_class: type[S], **overrides: Any) -> S:
-    """Reads settings from the environment.
+    """Reads settings from the environment. The secrets among them are hidden from whatever this process writes.
 
     Args:
         settings_class: Which ones.
@@ -105,11 +107,31 @@ def load_settings(settings_class: type[S], **overrides: Any) -> S:
         InvalidSettings: With one line for each setting that does not fit.
     """
     try:
-        return settings_class(**overrides)
+        settings = settings_class(**overrides)
     except ValidationError as error:
         raise InvalidSettings(explain_settings_error(error, settings_class)) from None
     except SettingsError as error:  # a setting that has to be JSON and is not
         raise InvalidSettings(_explain_unparsed(error, settings_class)) from None
+    redact_secrets(
+        secret
+        for name in settings_class.model_fields
+        if isinstance(setting := getattr(settings, name), SecretStr)
+        for secret in _secrets_in(setting.get_secret_value())
+    )
+    return settings
+
+
+def _secrets_in(text: str) -> Iterator[str]:
+    """A secret setting, and what of it is secret by itself: the passwords of a URL, the values of headers."""
+    values = [text.strip()]
+    if "://" in text:
+        url = urlsplit(text)
+        values += [url.password or "", *(value for name, value in parse_qsl(url.query) if is_secret_name(name))]
+    else:
+        values += [pair.partition("=")[2].strip() for pair in text.split(",")]
+    for value in values:
+        plain = unquote(value)
+        yield from {value, plain, quote(plain, safe=""), *plain.split()[-1:]}  # `Bearer abc`, and abc
 
 
 def resolve_redis_url(settings: DeploymentSettings) -> str:

@@ -1,7 +1,8 @@
 """That a worker lives: its id, its beats, what it is told, and the rounds that every living process does.
 
 A beat is sent from a thread and a connection of its own, so that neither a busy event loop nor a full pool of threads
-looks like death. Besides saying "alive" it gives back what dead workers held and promotes what is due (`lua/beat.lua`).
+looks like death. Besides saying "alive" it gives back what dead workers held and promotes what is due (`lua/beat.lua`);
+and now and then it is looked whether everything stands where it should (`lua/mend.lua`).
 """
 
 import os
@@ -22,6 +23,8 @@ from messaging.queue_commands import Pulse
 
 #: Dead workers are looked for, and due messages promoted, at least this often.
 ROUNDS_INTERVAL = timedelta(milliseconds=500)
+#: It is looked whether all messages stand where they should at least this often.
+MEND_INTERVAL = timedelta(minutes=1)
 #: A beat that is this close to a due time waits for it instead of the next round.
 _EARLIEST_ROUND_S: Final = 0.001
 #: Beats in a row that find more in Redis than the worker knows of, before it reconciles.
@@ -65,6 +68,7 @@ class WorkerLife:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._next_round = 0.0
+        self._next_mend = 0.0
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._beaten_at = float("-inf")
@@ -142,6 +146,7 @@ class WorkerLife:
             self._next_round = time.monotonic() + self._interval.total_seconds()
             try:
                 self._beat()
+                self._mend()
             except TRANSIENT as error:
                 _log.warning("no beat: Redis is away", error=str(error))
             # The thread's boundary: a worker that stops beating for an error of any other kind would lose its messages.
@@ -175,6 +180,14 @@ class WorkerLife:
                 delivery.cancel()
         for callback in self._on_beat:
             callback(pulse)
+
+    def _mend(self) -> None:
+        if time.monotonic() < self._next_mend:
+            return
+        self._next_mend = time.monotonic() + MEND_INTERVAL.total_seconds()
+        mended = self._runner.run(queue_commands.mend(interval=MEND_INTERVAL))
+        if any(mended):
+            _log.warning("messages or records of them were not where they should be; put right", **mended._asdict())
 
 
 def _new_worker_id() -> str:

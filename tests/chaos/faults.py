@@ -4,10 +4,12 @@ import asyncio
 import os
 import random
 import signal
+from bisect import bisect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import accumulate
 from typing import Any, Final
 
 import redis
@@ -39,6 +41,8 @@ _WEIGHTS: Final = {
     "forget_scripts": 1,
 }
 QUEUES: Final = ("orchestrator", "intake", *POOLS)
+#: The share of kills that do not look whether their victim is at work.
+_IDLE_TOO: Final = 0.3
 _COPIES: Final = 20
 _OLD_BODIES: Final = 500
 
@@ -66,10 +70,10 @@ class Hit:
 
 
 def deck(number: int, chance: random.Random) -> list[str]:
-    """The kinds of that many faults, shuffled; each kind at least once."""
-    kinds = list(_WEIGHTS)
-    more = chance.choices(kinds, weights=list(_WEIGHTS.values()), k=max(0, number - len(kinds)))
-    dealt = [*kinds, *more]
+    """The kinds of that many faults, shuffled: each once, and the rest by weight."""
+    kinds, bounds = list(_WEIGHTS), list(accumulate(_WEIGHTS.values()))
+    more = max(0, number - len(kinds))
+    dealt = [*kinds, *(kinds[bisect(bounds, bounds[-1] * (place + 0.5) / more)] for place in range(more))]
     chance.shuffle(dealt)
     return dealt
 
@@ -121,7 +125,7 @@ class Faults:
     async def _kill_a_process(self) -> Hit | None:
         if not (workers := self.fleet.workers()):
             return None
-        return self._kill("kill_a_process", [self.chance.choice(workers)])
+        return self._kill("kill_a_process", [self._mostly_at_work(workers)])
 
     async def _kill_a_supervisor(self) -> Hit | None:
         """Its children are asked to end by the kernel, and are started again by the next one."""
@@ -143,6 +147,12 @@ class Faults:
         victim.send(signal.SIGSTOP)
         self._later(self.chance.uniform(0.2, 2.0) * self._heartbeat_s, lambda: victim.send(signal.SIGCONT))
         return Hit("freeze_a_process", self._now_us(), held=self._held_by([victim]), what=victim.kind)
+
+    def _mostly_at_work(self, workers: Sequence[Victim]) -> Victim:
+        first, *others = self.chance.sample(workers, len(workers))
+        if self.chance.random() < _IDLE_TOO:
+            return first
+        return next((worker for worker in (first, *others) if self._held_by([worker])), first)
 
     def _kill(self, kind: str, victims: Sequence[Victim]) -> Hit:
         """Kills processes, which are halted first, so that what they hold does not change while it is looked at."""

@@ -37,7 +37,35 @@ def test_a_dead_letter_tells_its_cause_and_hides_secrets(runner: BlockingRunner)
     bury(runner, "a")
     (letter,) = runner.run(read_dead_letters("q"))
     assert (letter.id, letter.actor, letter.reason, letter.error) == ("a", "work", "failed", "it would not")
-    assert "hunter2" not in str(letter.message)
+    assert letter.message == {"actor_name": "work", "kwargs": {"password": "***"}, "message_timestamp": 1}
+    assert "hunter2" not in str(letter.content)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"actor_name": "work", "args": ["canary", 3, ["canary"]], "kwargs": {"text": "canary", "turn": 2}}', "turn"),
+        (b'{"actor_name": ["canary"], "options": {"traceback": "canary", "retries": 1}}', "retries"),
+        (b'{"kwargs": {"job": {"prompt": "canary", "model": "m", "metadata": {"canary": "x"}}}}', "model"),
+        (b'{"kwargs": {"job": ' * 200 + b'{"model": "canary"}' + b"}}" * 200, "kwargs"),
+        (b'{"actor_name": "work", "kwargs": {"text": "can', ""),
+        (b'["canary"]', ""),
+        (b'"canary"', ""),
+        (b"[" * 100_000, ""),
+        (b"\xffcanary", ""),
+    ],
+)
+def test_a_dead_letter_shows_what_was_said_only_where_it_is_asked_for(
+    runner: BlockingRunner, body: bytes, told: str
+) -> None:
+    runner.run(queue_commands.enqueue([("q", "a", body, None)]))
+    delivery = runner.run(queue_commands.fetch("w", "q", 1)).deliveries[0]
+    runner.run(queue_commands.bury(delivery, reason="undecodable", error="", notice=None))
+    (letter,) = runner.run(read_dead_letters("q"))
+    assert "canary" not in str(letter)
+    assert told in str(letter.message)
+    assert letter.actor in (None, "work")
+    assert ("canary" in str(letter.content)) == (b"canary" in body)
 
 
 def test_a_dead_letter_is_put_back_exactly_once(runner: BlockingRunner) -> None:

@@ -327,6 +327,33 @@ def retry_dead_letter(simulation: Simulation) -> Scene:
     return Scene(end_dead_letter(POOL, delivery.id, "retry"))
 
 
+def mend(simulation: Simulation) -> Scene:
+    _calls(simulation)
+    simulation.redis.delete(simulation.key(POOL))
+    simulation.redis.hset(simulation.key(f"{POOL}:deliveries"), "gone", "1@1")
+    simulation.run(queue_commands.mend(interval=timedelta()))
+    simulation.redis.hset(simulation.key(f"{POOL}:deliveries"), "gone", "1@1")
+    return Scene(queue_commands.mend(interval=timedelta()))
+
+
+def purge(simulation: Simulation) -> Scene:
+    _, worker = _calls(simulation)
+    simulation.begin_call(worker)
+    simulation.run(queue_commands.settle([simulation.must_fetch(worker, POOL)], "postpone", 60_000))
+    return Scene(queue_commands.purge(POOL))
+
+
+def register(simulation: Simulation) -> Scene:
+    _calls(simulation)
+    return Scene(queue_commands.register("somebody new", {"reads": 1}, [POOL, OTHER_POOL]))
+
+
+def vouch(simulation: Simulation) -> Scene:
+    _, worker = _calls(simulation)
+    simulation.begin_call(worker)
+    return Scene(queue_commands.vouch([worker, simulation.hire()]))
+
+
 def change_limits(simulation: Simulation) -> Scene:
     _calls(simulation)
     return Scene(set_queue_limits(POOL, QueueLimits(rate=Rate(50), burst=5, max_in_flight=2, fair=True)))
@@ -375,12 +402,18 @@ SCENES: Final[dict[str, Builder]] = {
     "enqueue": enqueue,
     "retry": retry,
     "end_dead_letter": retry_dead_letter,
+    "mend": mend,
+    "purge": purge,
+    "register": register,
+    "vouch": vouch,
     "set_limits": change_limits,
     "fetch of a fair queue": of_fair_queue(fetch),
     "leave of a fair queue": of_fair_queue(leave),
     "settle ack of a fair queue": of_fair_queue(settle("ack")),
     "settle give_back of a fair queue": of_fair_queue(settle("give_back")),
     "settle postpone of a fair queue": of_fair_queue(settle("postpone")),
+    "mend of a fair queue": of_fair_queue(mend),
+    "purge of a fair queue": of_fair_queue(purge),
     "settle ack": settle("ack"),
     "settle give_back": settle("give_back"),
     "settle postpone": settle("postpone"),
@@ -451,8 +484,10 @@ def faults_of(simulation: Simulation, build: Builder) -> Iterator[Fault]:
 
 
 def _bring_in_order(simulation: Simulation) -> None:
-    """An honest worker does what there is to do, the sweeper looks for what it does not find, and deadlines pass."""
+    """An honest worker does what there is to do and mends, the sweeper looks for what is lost, and deadlines pass."""
     simulation.drain()
+    while any(any(simulation.run(queue_commands.mend(interval=timedelta()))) for _ in range(2)):
+        simulation.drain()
     while simulation.run(sweep(0)).repaired:
         simulation.drain()
     simulation.drain(patience=timedelta(hours=2))

@@ -1,6 +1,6 @@
 """Orchestrators, workers and telemetry are killed in the middle of 200 jobs: every trace is complete all the same."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -9,6 +9,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ledger.feed import read_feed_counts
 from schemas.trace_ids import trace_id_of
+from telemetry import instruments as of
+from telemetry.metric_fields import read_series
+from telemetry.metric_store import read_metrics
+from telemetry.metrics_keeper import METRICS_GROUP
+from telemetry.process import TRACES
 from tests.otlp_receiver import OtlpReceiver
 from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import ask, call, say
@@ -53,20 +58,29 @@ async def test_kills_leave_every_trace_complete_and_count_nothing_twice(deployme
         by_trace: dict[str, list[Span]] = defaultdict(list)
         for span in spans:
             by_trace[span.trace_id.hex()].append(span)
-        lost = 0
-        for result in results:
-            root = tree_of(by_trace[trace_id_of(result.job_id)], result.job_id)
-            check_trace(root, result, await deployment.calls(result))
-            lost += sum(node.attributes.get("trunkline.attempt.end") == "lost" for node in root.walk())
-        assert lost, "no kill hit anything"
+        roots = [tree_of(by_trace[trace_id_of(result.job_id)], result.job_id) for result in results]
+        outcomes: Counter[tuple[str, str]] = Counter()
+        for root, result in zip(roots, results, strict=True):
+            calls_of_job = await deployment.calls(result)
+            check_trace(root, result, calls_of_job)
+            outcomes.update((one.tool.partition("@")[0], one.outcome.kind) for one in calls_of_job if one.outcome)
+        nodes = [node for root in roots for node in root.walk()]
+        assert any(node.attributes.get("trunkline.attempt.end") == "lost" for node in nodes), "no kill hit anything"
+        series = read_series([deployment.ask(read_metrics()).totals])
+        assert Counter({labels[1]: n for labels, n in series[of.JOBS].numbers.items()}) == {model: JOBS - 1, long: 1}
+        assert {(labels[0], labels[-1]): n for labels, n in series[of.TOOL_CALLS].numbers.items()} == outcomes
+        chats = series[of.CLIENT_OPERATION_DURATION].histograms.values()
+        assert sum(chat.count for chat in chats) == sum(node.name.startswith("chat") for node in nodes)
         counts = deployment.ask(read_feed_counts(deployment.prefix, "traces"))
         assert (counts["spans"], counts["dropped"], counts["lost"]) == (len(spans), 0, 0)
 
 
 def _start_telemetry(deployment: Deployment, receiver: OtlpReceiver) -> Process:
-    return deployment.start("telemetry", entry="module", otel_exporter_otlp_endpoint=receiver.url)
+    settings: dict[str, Any] = {"otel_exporter_otlp_endpoint": receiver.url, "otel_exporter_prometheus_port": 0}
+    return deployment.start("telemetry", entry="module", **settings)
 
 
 def _is_read(deployment: Deployment) -> bool:
     groups: Sequence[dict[str, Any]] = deployment.redis.xinfo_groups(f"{deployment.prefix}:feed")
-    return any(group["name"] == b"traces" and group["pending"] == 0 and group["lag"] == 0 for group in groups)
+    read = {group["name"] for group in groups if group["pending"] == 0 and group["lag"] == 0}
+    return read >= {TRACES.encode(), METRICS_GROUP.encode()}

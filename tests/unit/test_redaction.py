@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.redaction import is_secret_name, redact, redact_fields, redact_value
+from messaging import redaction
+from messaging.redaction import is_secret_name, redact, redact_fields, redact_secrets, redact_value
 
 SECRET = "hunter2-hunter2"
 
@@ -209,3 +210,12 @@ def test_fields_that_are_no_longer_set_are_shown() -> None:
     redact_fields(())
     assert redact("iban=x") == "iban=x"
     assert not is_secret_name("iban")
+
+
+def test_secrets_that_a_process_was_given_are_hidden_whatever_their_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_secrets", ())
+    redact_secrets(["0f1e2d3c4b5a", "short"])
+    redact_secrets(["0f1e2d3c4b5a6978"])
+    assert redact("Incorrect API key provided: 0f1e2d3c4b5a6978.") == "Incorrect API key provided: ***."
+    assert redact_value(["x0f1e2d3c4b5ax", b"0f1e2d3c4b5a"]) == ["x***x", "b'***'"]
+    assert redact("a short text") == "a short text"

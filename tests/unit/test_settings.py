@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import Field, SecretStr, ValidationError
 
+from messaging import redaction
 from messaging.errors import InvalidSettings, RedisUnreachable
+from messaging.redaction import redact
 from messaging.runtime_file import publish
 from messaging.settings import DeploymentSettings, Duration, load_settings, resolve_redis_url
 
@@ -48,6 +50,24 @@ def test_without_any_variable_the_defaults_hold(environment: SetEnvironment) -> 
     assert (settings.log_level, settings.log_format) == ("info", "auto")
     assert settings.data_dir.is_relative_to("/home/ann")
     assert settings.runtime_dir == settings.data_dir
+
+
+def test_secrets_that_were_read_are_hidden_from_then_on(
+    environment: SetEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redaction, "_secrets", ())
+    environment(
+        TRUNKLINE_REDIS_URL="redis+sentinel://ann:canary%40one@a:1,b:2/main?sentinel_password=canary-two",
+        TRUNKLINE_SIGNING_KEY="canary-three==",
+        TRUNKLINE_HEADERS="x-team=canary-four,authorization=Bearer%20canary-five",
+    )
+
+    class Settings(MoreSettings):
+        headers: SecretStr = SecretStr("")
+
+    load_settings(Settings)
+    said = "canary@one canary%40one canary-two canary-three== canary-four, said: canary-five; ann at a:1, x-team, main"
+    assert redact(said) == "*** *** *** *** ***, said: ***; ann at a:1, x-team, main"
 
 
 def test_without_a_home_there_is_a_data_folder_too(

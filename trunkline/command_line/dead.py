@@ -51,9 +51,10 @@ def list_letters(
 @commands.command()
 def show(
     id: Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id.", show_default=False)],
+    content: Annotated[bool, typer.Option("--content", help="Show also what was said in it.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one dead letter: its message and its cause. What looks like a secret is hidden."""
+    """Show one dead letter: its message and its cause. What looks like a secret is hidden always."""
     from trunkline.command_line.connection import connect_ops
     from trunkline.command_line.dead_tables import letter_document, letter_facts
 
@@ -61,9 +62,9 @@ def show(
     with connect_ops() as (runner, _):
         letter = _one(runner, id)
     if as_json:
-        output.document(letter_document(letter))
+        output.document(letter_document(letter, content=content))
     else:
-        output.print(letter_facts(letter, output))
+        output.print(letter_facts(letter, output, content=content))
 
 
 @commands.command()

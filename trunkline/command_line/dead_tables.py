@@ -31,9 +31,9 @@ def letters_table(letters: Sequence[DeadLetter], output: Output, *, now: datetim
     return table
 
 
-def letter_facts(letter: DeadLetter, output: Output) -> Table:
-    """Everything known of one."""
-    message = letter.message if isinstance(letter.message, str) else json.dumps(letter.message, indent=2)
+def letter_facts(letter: DeadLetter, output: Output, *, content: bool) -> Table:
+    """Everything known of one; with what was said in it if `content`."""
+    message = letter.content if content else letter.message
     table = output.facts()
     table.add_row("id", Text(one_line(letter.id)))
     table.add_row("queue", letter.queue)
@@ -41,11 +41,11 @@ def letter_facts(letter: DeadLetter, output: Output) -> Table:
     table.add_row("died", letter.died_at.astimezone().isoformat(sep=" ", timespec="seconds"))
     table.add_row("reason", Text(one_line(letter.reason), "red"))
     table.add_row("error", Text(printable(letter.error)))
-    table.add_row("message", Text(printable(message)))
+    table.add_row("message", Text(printable(message if isinstance(message, str) else json.dumps(message, indent=2))))
     return table
 
 
-def letter_document(letter: DeadLetter) -> dict[str, Any]:
+def letter_document(letter: DeadLetter, *, content: bool = False) -> dict[str, Any]:
     """A dead letter for programs."""
     return {
         "id": letter.id,
@@ -54,5 +54,5 @@ def letter_document(letter: DeadLetter) -> dict[str, Any]:
         "died_at": letter.died_at.isoformat(),
         "reason": letter.reason,
         "error": letter.error,
-        "message": letter.message,
+        "message": letter.content if content else letter.message,
     }

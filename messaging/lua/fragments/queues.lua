@@ -33,7 +33,9 @@
 --   :__heartbeats__          zset    the same for dashboards made for Dramatiq; never read to judge our own
 --   :__worker__.<worker>     hash    who that is; :__control__.<worker> list, what it is told
 --   :__queues__              set     queues that somebody serves or has served
---   :__recovery__            hash    when dead workers were last looked for, and until when nobody is declared dead
+--   :__recovery__            hash    when dead workers were last looked for, and until when nobody is declared dead; when it
+--                                    was last seen to that every message stands somewhere, and how many did not
+--   :__suspects__            set     "<queue>|<id>" of messages that stood nowhere then; expires
 --   :__sequence__            number  source of delivery tokens and of fresh message ids
 local ns = KEYS[1]
 
