@@ -486,7 +486,8 @@ def faults_of(simulation: Simulation, build: Builder) -> Iterator[Fault]:
 def _bring_in_order(simulation: Simulation) -> None:
     """An honest worker does what there is to do and mends, the sweeper looks for what is lost, and deadlines pass."""
     simulation.drain()
-    while any(any(simulation.run(queue_commands.mend(interval=timedelta()))) for _ in range(2)):
+    command = queue_commands.mend(interval=timedelta())
+    while any(simulation.run(command) != (0, 0) for _ in range(2)):
         simulation.drain()
     while simulation.run(sweep(0)).repaired:
         simulation.drain()
