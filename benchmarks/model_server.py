@@ -109,7 +109,8 @@ class _Connection(asyncio.Protocol):
 
     def _answer_at_last(self, transport: asyncio.WriteTransport) -> None:
         _Connection.slow_calls_in_flight -= 1
-        transport.write(_TEXT)
+        if not transport.is_closing():
+            transport.write(_TEXT)
 
 
 @cache
