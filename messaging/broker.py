@@ -7,7 +7,7 @@ scripts: see `lua/`. Producers may be stock Dramatiq processes, or anything that
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -23,6 +23,7 @@ from messaging import queue_commands
 from messaging.command import Command
 from messaging.command_runner import BlockingRunner
 from messaging.consumer import LONGEST_WAIT, BlockingConsumer, DeliveredMessage, closed_when_away
+from messaging.delivery import Delivery
 from messaging.redis_clients import ClientOptions, build_client
 from messaging.worker_life import WorkerLife
 
@@ -154,9 +155,12 @@ class TrunklineBroker(RedisBroker):
         """How many messages of a queue are not done, delayed ones included; what `join` waits on."""
         return self.runner.run(queue_commands.queue_size(q_name(queue_name)))
 
-    def do_ack(self, queue_name: str, message: DeliveredMessage) -> int:
-        """Ends a message; 0 if it had been taken away before. (Dramatiq's takes an id, which tells no delivery.)"""
-        return self.end(message, queue_commands.settle([message.delivery], "ack"))
+    def do_ack(self, queue_name: str, deliveries: Sequence[Delivery]) -> int:
+        """Ends messages of one worker; answers how many had not been taken away before."""
+        acknowledged = self.runner.run(queue_commands.settle(deliveries, "ack"))
+        for delivery in deliveries:
+            self.life.let_go(delivery)
+        return acknowledged
 
     def do_nack(self, queue_name: str, message: DeliveredMessage) -> int:
         """Puts a message among the dead letters, with its exception; 0 if it had been taken away before."""

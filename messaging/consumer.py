@@ -19,12 +19,13 @@ from dramatiq.errors import ConnectionClosed, DecodeError
 from dramatiq.message import Message
 
 from messaging import queue_commands
+from messaging.acknowledging import GroupAcknowledgement
 from messaging.command_runner import FULL, TRANSIENT
 from messaging.delivery import Delivery, set_current_delivery
 from messaging.log_context import bind_message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from messaging.broker import TrunklineBroker
     from messaging.queue_commands import Fetched
@@ -35,8 +36,10 @@ _log = structlog.get_logger(__name__)
 LONGEST_WAIT = timedelta(seconds=1)
 #: By how much Redis may be late to end a wait that nobody rings: an idle one looks at time-outs ten times a second.
 _TIMEOUT_LATENESS_S = 0.11
-#: A consumer without a free slot looks again this often; slots are freed by threads that do not tell.
-_NO_ROOM_PAUSE_S = 0.0005
+#: A consumer without a free slot, or with few of them, looks again after this; threads do not tell when they free one.
+_NO_ROOM_PAUSE_S = 0.001
+#: A thread waits that long for the one that acknowledges for it, which may have to wait for Redis.
+_ACKNOWLEDGED_WITHIN_S = 30.0
 #: While Redis is full, consumers look again this often.
 _FULL_PAUSE_S = 0.2
 
@@ -133,6 +136,8 @@ class BlockingConsumer(Consumer):
         self._wait_s = min(timeout, LONGEST_WAIT, timedelta(milliseconds=broker.heartbeat_timeout) / 2).total_seconds()
         self._fetched: deque[Delivery] = deque()
         self._reconciled = False  # this process may have fetched through a connection that broke
+        self._waited = False  # for more room than a little, so that a busy worker fetches several at once
+        self._acknowledgements = GroupAcknowledgement(self._acknowledge, patience_s=_ACKNOWLEDGED_WITHIN_S)
 
     @property
     def outstanding_message_count(self) -> int:
@@ -185,8 +190,13 @@ class BlockingConsumer(Consumer):
                 pause_ms = queue_commands.broken_pause_ms(delivery)
                 self.broker.end(message, queue_commands.settle([delivery], "break", pause_ms))
             else:
-                self.broker.do_ack(self.queue_name, message)
+                self._acknowledgements.acknowledge(delivery)
         delivery.settled = True
+
+    def _acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        for worker in {delivery.worker for delivery in deliveries}:  # which takes a new id when it was declared dead
+            its = [delivery for delivery in deliveries if delivery.worker == worker]
+            self.broker.do_ack(self.queue_name, its)
 
     def nack(self, message: MessageProxy) -> None:
         """Puts a message that failed for good among the dead letters."""
@@ -220,9 +230,11 @@ class BlockingConsumer(Consumer):
 
     def _fetch(self) -> bool:
         room = self.prefetch - self.outstanding_message_count
-        if room <= 0:
+        if room <= 0 or (room < self.prefetch // 2 and not self._waited):
+            self._waited = room > 0
             time.sleep(_NO_ROOM_PAUSE_S)
             return False
+        self._waited = False
         life, runner, queue = self.broker.life, self.broker.runner, self.queue_name
         if not self._reconciled or queue in life.leaking:
             life.start([queue])
