@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from benchmarks.machine import busy_s
-from messaging.die_with_parent import guarded_command, way_of_this_platform
+from messaging.processes.die_with_parent import guarded_command, way_of_this_platform
 
 _STOP_PATIENCE_S: Final = 15.0
 _LOG_TAIL_BYTES: Final = 2000

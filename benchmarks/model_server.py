@@ -21,7 +21,7 @@ from urllib.request import urlopen
 import uvloop
 
 from benchmarks.conversation import ANSWER
-from messaging.die_with_parent import guarded_command, way_of_this_platform
+from messaging.processes.die_with_parent import guarded_command, way_of_this_platform
 
 CALLS: Final = 4
 SLOW_QUESTION: Final = "Think about the weather for a while."

@@ -11,4 +11,7 @@ The order in which a message flows through these files:
 
 `script` loads Lua, `command` pairs a script with its arguments and with the reader of its answer, `command_runner`
 carries commands to Redis, one by one or pipelined. Nothing outside this package spells a key of a queue.
+
+Below it, `redis_access` finds Redis and connects, `embedded` runs one of our own, and `processes` runs workers as
+processes and keeps them running.
 """

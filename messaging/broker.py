@@ -24,7 +24,7 @@ from messaging.command import Command
 from messaging.command_runner import BlockingRunner
 from messaging.consumer import LONGEST_WAIT, BlockingConsumer, DeliveredMessage, closed_when_away
 from messaging.delivery import Delivery
-from messaging.redis_clients import ClientOptions, build_client
+from messaging.redis_access.clients import ClientOptions, build_client
 from messaging.worker_life import WorkerLife
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class TrunklineBroker(RedisBroker):
     Args:
         client: A blocking client with `decode_responses=False`, which never sends a command twice by itself. Its socket
             time-out must exceed every blocking command. By default one is made, for `url`.
-        url: Where Redis is, for a broker without a client; see `messaging.redis_url` for the forms.
+        url: Where Redis is, for a broker without a client; see `messaging.redis_access.url` for the forms.
         namespace: The prefix of all keys.
         hash_tag: Whether the namespace is put in braces, so that all keys share one slot of a Redis Cluster. Without
             them the keys are those of a stock Dramatiq process of this namespace.

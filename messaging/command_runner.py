@@ -23,7 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from messaging.command import Command
-from messaging.redis_link import RedisLink
+from messaging.redis_access.link import RedisLink
 from messaging.script import Script
 
 T = TypeVar("T")

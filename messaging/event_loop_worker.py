@@ -25,7 +25,7 @@ from messaging.command_runner import FULL, TRANSIENT, PipeliningRunner
 from messaging.consumer import LONGEST_WAIT, TooManyCrashes, decode_message, part_in_redis_s, refuse_crashed
 from messaging.delivery import Delivery, set_current_delivery
 from messaging.log_context import bind_message
-from messaging.redis_link import RedisLink
+from messaging.redis_access.link import RedisLink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

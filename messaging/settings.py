@@ -19,10 +19,10 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from messaging.duration import Duration
+from messaging.embedded.runtime_file import find_running
 from messaging.errors import InvalidRedisUrl, InvalidSettings, RedisUnreachable
 from messaging.redaction import is_secret_name, redact, redact_secrets
-from messaging.redis_url import parse_redis_url
-from messaging.runtime_file import find_running
+from messaging.redis_access.url import parse_redis_url
 from schemas.wire import DEFAULT_CELL
 
 __all__ = ["DeploymentSettings", "Duration", "explain_settings_error", "load_settings", "resolve_redis_url"]
@@ -64,7 +64,7 @@ class DeploymentSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRUNKLINE_", env_ignore_empty=True, frozen=True)
 
     redis_url: Annotated[SecretStr | None, AfterValidator(_checked_url)] = None
-    """Where Redis is. Absent: the embedded one. See `messaging.redis_url` for the forms."""
+    """Where Redis is. Absent: the embedded one. See `messaging.redis_access.url` for the forms."""
     namespace: str = Field(
         "trunkline", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, dots, _ and -"
     )
@@ -82,7 +82,7 @@ class DeploymentSettings(BaseSettings):
     limits_file: _Folder | None = None
     """A TOML file with the limits that queues begin with; see `messaging.limits_file`."""
     health_port: int | None = Field(None, ge=1, le=65535)
-    """A process of its own answers /live and /ready there, on all interfaces; see `messaging.health`."""
+    """A process of its own answers /live and /ready there, on all interfaces; see `messaging.processes.health`."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _LowerCase] = "info"
     log_format: Annotated[Literal["auto", "json", "console"], _LowerCase] = "auto"
     """`auto` is for people when standard error is a terminal, else JSON."""

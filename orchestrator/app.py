@@ -20,10 +20,10 @@ from ledger import job_end
 from ledger.accepting import AcceptanceRules
 from messaging.broker import TrunklineBroker
 from messaging.command_runner import AsyncCommandRunner, PipeliningRunner
-from messaging.connections import async_client, blocking_client
 from messaging.delivery import Delivery, current_delivery
 from messaging.envelopes import open_envelope
 from messaging.logging import configure_logging
+from messaging.redis_access.connections import async_client, blocking_client
 from messaging.settings import load_settings
 from orchestrator.catalogue_view import CatalogueView
 from orchestrator.endings import answer_dead_letter

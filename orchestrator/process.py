@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from messaging.command_runner import PipeliningRunner
 from messaging.logging import configure_logging
-from messaging.redis_clients import connection_errors
+from messaging.processes.worker_process import run_worker
+from messaging.redis_access.clients import connection_errors
 from messaging.settings import load_settings, resolve_redis_url
-from messaging.worker_process import run_worker
 from orchestrator.app import Orchestrator, OrchestratorActors, build_broker, openai_model
 from orchestrator.settings import OrchestratorSettings
 

@@ -10,18 +10,18 @@ from typing import Any, Final
 import structlog
 
 from messaging.command_runner import PipeliningRunner
-from messaging.connections import async_client
 from messaging.logging import configure_logging
-from messaging.redis_clients import connection_errors
+from messaging.redis_access.clients import connection_errors
+from messaging.redis_access.connections import async_client
 from messaging.settings import load_settings, resolve_redis_url
 from telemetry.facts_reader import FactsReader
 from telemetry.feed import FeedReader
-from telemetry.measuring import HasTrace
-from telemetry.metrics_keeper import METRICS_GROUP
-from telemetry.metrics_service import MetricsService
+from telemetry.metrics.keeper import METRICS_GROUP
+from telemetry.metrics.measuring import HasTrace
+from telemetry.metrics.service import MetricsService
 from telemetry.otlp_http import OtlpHttpExporter
 from telemetry.settings import TelemetrySettings
-from telemetry.tracing import TraceExporter
+from telemetry.traces.tracing import TraceExporter
 
 #: The group of readers that export traces.
 TRACES = "traces"

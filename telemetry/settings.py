@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from messaging.settings import DeploymentSettings, Duration
 from telemetry.otlp_http import OtlpEndpoint
-from telemetry.sampling import Sampling
-from telemetry.span import Attribute
+from telemetry.traces.sampling import Sampling
+from telemetry.traces.span import Attribute
 
 Signal = Literal["traces", "metrics"]
 
@@ -32,7 +32,7 @@ class TelemetrySettings(DeploymentSettings):
     jaeger_url: str | None = None
     """Where people reach Jaeger, for links to traces."""
     prices_file: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] | None = None
-    """A TOML file with what tokens cost; see `telemetry.prices`."""
+    """A TOML file with what tokens cost; see `telemetry.metrics.prices`."""
     prometheus_host: str = Field("127.0.0.1", validation_alias="OTEL_EXPORTER_PROMETHEUS_HOST")
     """The address on which Prometheus may read the metrics; 0.0.0.0 for all."""
     prometheus_port: int = Field(9464, ge=0, le=65535, validation_alias="OTEL_EXPORTER_PROMETHEUS_PORT")

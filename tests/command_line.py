@@ -13,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
-from messaging.data_folder import process_exists
+from messaging.embedded.data_folder import process_exists
 
 SCRIPT: Final = Path(sys.executable).with_name("trunkline")
 #: No condition of a test that passes takes this long.

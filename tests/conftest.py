@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 import redis
 
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 
 # How long an example takes is the machine's affair.
 hypothesis.settings.register_profile("trunkline", deadline=None)

@@ -15,8 +15,8 @@ from pydantic import SecretStr
 
 from ledger.catalogue import publish_tools
 from messaging.command_runner import PipeliningRunner
-from messaging.connections import async_client
 from messaging.event_loop_worker import EventLoopWorker
+from messaging.redis_access.connections import async_client
 from messaging.settings import load_settings
 from orchestrator import app as orchestrator_app
 from orchestrator.app import Orchestrator, OrchestratorActors

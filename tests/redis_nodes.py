@@ -14,8 +14,8 @@ from typing import TypeVar
 import redis
 from redis.crc import key_slot
 
-from messaging.die_with_parent import guarded_command, way_of_this_platform
-from messaging.embedded_redis import find_server_binary
+from messaging.embedded.embedded_redis import find_server_binary
+from messaging.processes.die_with_parent import guarded_command, way_of_this_platform
 
 T = TypeVar("T")
 

@@ -18,8 +18,8 @@ from ledger.accepting import Accepted
 from ledger.catalogue import PublishedTool
 from ledger.settings import LedgerSettings
 from messaging.command_runner import TRANSIENT, BlockingRunner, PipeliningRunner
-from messaging.connections import async_client, blocking_client
-from messaging.redis_clients import connection_errors
+from messaging.redis_access.clients import connection_errors
+from messaging.redis_access.connections import async_client, blocking_client
 from messaging.settings import load_settings, resolve_redis_url
 from schemas.call import Call
 from schemas.chat_job import ChatJob

@@ -17,11 +17,11 @@ from dramatiq.middleware import AsyncIO, Middleware
 from ledger.catalogue import PUBLISH_INTERVAL, publish_tools
 from messaging.broker import TrunklineBroker
 from messaging.command_runner import AsyncCommandRunner, PipeliningRunner
-from messaging.connections import async_client, blocking_client
 from messaging.delivery import current_delivery
 from messaging.envelopes import open_envelope
 from messaging.logging import configure_logging
 from messaging.queue_commands import Pulse
+from messaging.redis_access.connections import async_client, blocking_client
 from messaging.settings import load_settings
 from schemas.envelope import CallEnvelope
 from schemas.wire import SCHEMA_VERSION

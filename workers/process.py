@@ -2,9 +2,9 @@
 
 from messaging.command_runner import PipeliningRunner
 from messaging.logging import configure_logging
-from messaging.redis_clients import connection_errors
+from messaging.processes.worker_process import run_worker
+from messaging.redis_access.clients import connection_errors
 from messaging.settings import load_settings, resolve_redis_url
-from messaging.worker_process import run_worker
 from workers.app import WorkerActors, build_broker
 from workers.registry import ToolRegistry
 from workers.settings import WorkerSettings

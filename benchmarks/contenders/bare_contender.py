@@ -20,7 +20,7 @@ from benchmarks.conversation import ANSWER, QUESTION
 from benchmarks.load import JobFailed
 from benchmarks.measured_processes import MeasuredProcesses
 from benchmarks.model_server import SLOW_QUESTION
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 
 _ACTORS: Final = "benchmarks.contenders.bare_actors"
 _THREADS: Final = 8

@@ -25,7 +25,7 @@ from benchmarks.contenders.contender import REDIS, SOCKET_TIMEOUT_S
 from benchmarks.happenings import Happenings, What
 from benchmarks.measured_processes import MeasuredProcesses
 from messaging.broker import TrunklineBroker
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 
 Kind = Literal["ours", "ours_threads", "stock"]
 KINDS: Final[Sequence[Kind]] = ("ours", "ours_threads", "stock")

@@ -12,11 +12,11 @@ from benchmarks.happenings import What
 from messaging.broker import TrunklineBroker
 from messaging.command import Command
 from messaging.command_runner import PipeliningRunner
-from messaging.connections import blocking_client
 from messaging.delivery import current_delivery
 from messaging.logging import configure_logging
+from messaging.processes.worker_process import run_worker
+from messaging.redis_access.connections import blocking_client
 from messaging.settings import DeploymentSettings, load_settings
-from messaging.worker_process import run_worker
 
 
 def main() -> None:

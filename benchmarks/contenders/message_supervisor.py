@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Final
 
 from benchmarks.contenders.message_actors import HEARTBEAT_TIMEOUT_S, REDIS_URL, SLOTS
-from messaging.advocate import Advocate
 from messaging.logging import configure_logging
+from messaging.processes.advocate import Advocate
+from messaging.processes.supervisor import ChildSpec, Supervisor
 from messaging.settings import DeploymentSettings, load_settings
-from messaging.supervisor import ChildSpec, Supervisor
 
 SLOTS_OF_CHILDREN: Final = "BENCHMARK_SLOTS_OF_CHILDREN"
 

@@ -14,7 +14,7 @@ from benchmarks.load import JobFailed
 from benchmarks.measured_processes import MeasuredProcesses
 from benchmarks.model_server import CALLS, SLOW_QUESTION, question_for
 from ledger.settings import LedgerSettings
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from messaging.settings import load_settings
 from schemas.chat_job import ChatJob, ReplyAddress
 from schemas.conversation import UserMessage

@@ -18,7 +18,7 @@ from benchmarks.peers.installed import npm_program, python_with
 from benchmarks.peers.load_elsewhere import LoadElsewhere
 from benchmarks.peers.postgresql import PostgresServer, free_port
 from benchmarks.peers.restate_server import RestateServer
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 
 STORE: Final = "store"
 _PROGRAMS: Final = "benchmarks.peers.programs"

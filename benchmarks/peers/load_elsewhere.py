@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from benchmarks.load import JobFailed
-from messaging.die_with_parent import guarded_command, way_of_this_platform
+from messaging.processes.die_with_parent import guarded_command, way_of_this_platform
 
 _ROOT: Final = Path(__file__).parent.parent.parent
 _STOP_PATIENCE_S: Final = 10.0

@@ -18,7 +18,7 @@ from typing import Final, Self
 import psycopg
 
 from benchmarks.peers.installed import PeerUnavailable, system_program
-from messaging.die_with_parent import guarded_command
+from messaging.processes.die_with_parent import guarded_command
 
 _PLACES: Final = ("/usr/lib/postgresql/*/bin",)
 _PACKAGE: Final = "postgresql"

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import redis
 from pydantic import SecretStr
 
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from tests.chaos.faults import QUEUES, Faults, deck, quietly
 from tests.chaos.fleet import Fleet
 from tests.chaos.orders import Model, order

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import redis
 
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from messaging.envelopes import living_workers
 from tests.chaos.fleet import POOLS, SUPERVISED, Fleet, Victim, children_of
 from tests.chaos.orders import Weather

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from messaging.supervisor import ChildSpec
+from messaging.processes.supervisor import ChildSpec
 from tests.chaos import chaos_tools
 from tests.scenarios.deployment import Deployment
 from tests.scenarios.faulty_process import Role

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import promql_parser
 
-from telemetry.instruments import INSTRUMENTS, exported_names, prometheus_label
+from telemetry.metrics.instruments import INSTRUMENTS, exported_names, prometheus_label
 
 #: What Prometheus itself knows of every target.
 _OF_PROMETHEUS: Final = {"up"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from messaging.pool_size import BUSY_SHARE
+from messaging.processes.pool_size import BUSY_SHARE
 from tests.deploy.exported_metrics import selectors, unexported
 from tests.deploy.manifests import DEPLOYMENTS, SCALED, variables_of
 

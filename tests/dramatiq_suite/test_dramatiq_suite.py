@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 import pytest
 import redis
 
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from tests.dramatiq_suite.sdist import NoSourceDistribution, dramatiq_tests
 
 HERE: Final = Path(__file__).parent

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from messaging.data_folder import process_exists
-from messaging.runtime_file import find_running
+from messaging.embedded.data_folder import process_exists
+from messaging.embedded.runtime_file import find_running
 from tests.command_line import SCRIPT, CommandLine, interrupt, pids_of, wait_until_gone
 
 
@@ -114,7 +114,8 @@ def test_help_tells_the_exit_codes_and_imports_nothing_heavy() -> None:
 
 
 def test_a_supervisor_imports_the_standard_library_only() -> None:
-    program = "import sys; before = set(sys.modules); import messaging.supervise; print(*(set(sys.modules) - before))"
+    module = "messaging.processes.supervise"
+    program = f"import sys; before = set(sys.modules); import {module}; print(*(set(sys.modules) - before))"
     imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     foreign = {name.partition(".")[0] for name in imported.split()} - sys.stdlib_module_names - {"messaging"}
     assert foreign == set()

@@ -17,18 +17,18 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from messaging import embedded_redis
-from messaging.die_with_parent import Way
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded import embedded_redis
+from messaging.embedded.embedded_redis import EmbeddedRedis
+from messaging.embedded.runtime_file import find_running
 from messaging.errors import DataFolderInUse, DataFolderUnsafe, EmbeddedRedisError, RedisServerMissing
-from messaging.runtime_file import find_running
+from messaging.processes.die_with_parent import Way
 
 WAYS: list[Way] = ["kernel", "watch"] if sys.platform == "linux" else ["watch"]
 
 PARENT = """
 import sys, time
 from pathlib import Path
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from messaging.errors import DataFolderInUse
 
 server = EmbeddedRedis(Path(sys.argv[1]), way=sys.argv[2])
@@ -326,7 +326,7 @@ def test_a_forked_child_does_not_stop_the_server_of_its_parent(tmp_path: Path) -
 import os, sys
 from pathlib import Path
 import redis
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 
 with EmbeddedRedis(Path(sys.argv[1])) as server:
     child = os.fork()

@@ -18,7 +18,7 @@ from messaging.broker import TrunklineBroker
 from messaging.command_runner import BlockingRunner, PipeliningRunner
 from messaging.errors import RedisFull
 from messaging.limits import QueueLimits, set_queue_limits
-from messaging.redis_clients import ClientOptions, build_async_client
+from messaging.redis_access.clients import ClientOptions, build_async_client
 from tests.scenarios.waiting import wait_until
 from tests.simulated_steps import POOL, fan_out_command, open_call
 from tests.simulation import CHECK_INTERVAL, HEARTBEAT_TIMEOUT, NAMESPACE, ORCHESTRATOR, Simulation

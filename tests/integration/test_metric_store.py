@@ -9,10 +9,7 @@ import redis
 
 from messaging.command import Command
 from messaging.command_runner import BlockingRunner
-from telemetry.histogram import Histogram
-from telemetry.instruments import TOKENS, TOOL_DURATION
-from telemetry.measurements import Measurement
-from telemetry.metric_fields import (
+from telemetry.metrics.fields import (
     HOURS_KEPT,
     MINUTES_KEPT,
     additions_of,
@@ -21,7 +18,10 @@ from telemetry.metric_fields import (
     read_exemplars,
     read_series,
 )
-from telemetry.metric_store import admit_labels, apply_metrics, read_hashes, read_metrics
+from telemetry.metrics.histogram import Histogram
+from telemetry.metrics.instruments import TOKENS, TOOL_DURATION
+from telemetry.metrics.measurements import Measurement
+from telemetry.metrics.store import admit_labels, apply_metrics, read_hashes, read_metrics
 
 T = TypeVar("T")
 NS = "{trunkline}"

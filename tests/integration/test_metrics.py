@@ -24,17 +24,17 @@ from orchestrator.scripted_model import ScriptedModel
 from schemas.call import Call
 from schemas.events import CallEnded, JobEvent
 from schemas.job_result import JobResult
-from telemetry import instruments as of
 from telemetry.facts_reader import FactsReader
 from telemetry.feed import FeedReader
-from telemetry.histogram import RELATIVE_ERROR
-from telemetry.instruments import Instrument
-from telemetry.measuring import Measuring
-from telemetry.metric_fields import Series, read_series
-from telemetry.metric_store import read_metrics
-from telemetry.metrics_keeper import METRICS_GROUP, MetricsKeeper
-from telemetry.prices import Prices, read_prices
-from telemetry.tool_report import model_lines, tool_lines
+from telemetry.metrics import instruments as of
+from telemetry.metrics.fields import Series, read_series
+from telemetry.metrics.histogram import RELATIVE_ERROR
+from telemetry.metrics.instruments import Instrument
+from telemetry.metrics.keeper import METRICS_GROUP, MetricsKeeper
+from telemetry.metrics.measuring import Measuring
+from telemetry.metrics.prices import Prices, read_prices
+from telemetry.metrics.store import read_metrics
+from telemetry.metrics.tool_report import model_lines, tool_lines
 from tests.in_process import InProcess, deployment
 from trunkline import NotDone
 from workers.tool import Retries, tool

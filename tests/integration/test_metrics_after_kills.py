@@ -18,10 +18,10 @@ from messaging.dead_letters import read_dead_letters
 from messaging.queue_commands import enqueue
 from orchestrator.model_client import ModelAnswer, ModelCall, ModelRequest
 from orchestrator.scripted_model import ScriptedModel
-from telemetry import instruments as of
-from telemetry.metric_fields import read_series
-from telemetry.metric_store import read_metrics
-from telemetry.metrics_keeper import METRICS_GROUP
+from telemetry.metrics import instruments as of
+from telemetry.metrics.fields import read_series
+from telemetry.metrics.keeper import METRICS_GROUP
+from telemetry.metrics.store import read_metrics
 from tests.in_process import deployment
 from tests.redis_nodes import wait_until
 from workers.tool import tool

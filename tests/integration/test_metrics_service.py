@@ -17,13 +17,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from messaging.command_runner import PipeliningRunner
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from messaging.settings import load_settings
 from orchestrator.model_client import ModelAnswer, ModelCall
 from orchestrator.scripted_model import ScriptedModel
 from telemetry.facts_reader import FactsReader
-from telemetry.instruments import INSTRUMENTS, exported_names
-from telemetry.metrics_service import MetricsService
+from telemetry.metrics.instruments import INSTRUMENTS, exported_names
+from telemetry.metrics.service import MetricsService
 from telemetry.settings import TelemetrySettings
 from tests.in_process import deployment
 from tests.otlp_receiver import OtlpReceiver

@@ -17,11 +17,11 @@ from typing import ClassVar
 import pytest
 import redis
 
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from messaging.errors import RedisUnreachable
-from messaging.redis_clients import ClientOptions, build_async_client, build_client, connection_errors
-from messaging.redis_primary import Finding, PrimaryLocator
-from messaging.server_check import check_server
+from messaging.redis_access.clients import ClientOptions, build_async_client, build_client, connection_errors
+from messaging.redis_access.primary import Finding, PrimaryLocator
+from messaging.redis_access.server_check import check_server
 from tests.redis_nodes import Node, eventually, free_port, stopped_at_the_end, succeeds, wait_until
 
 OPTIONS = ClientOptions(longest_block=timedelta(seconds=2), max_connections=4)

@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from messaging.errors import RedisUnreachable
-from messaging.redis_clients import ClientOptions, build_async_client, build_client, connection_errors
-from messaging.server_check import check_server
+from messaging.redis_access.clients import ClientOptions, build_async_client, build_client, connection_errors
+from messaging.redis_access.server_check import check_server
 from tests.redis_nodes import (
     AWAY,
     SLOT,

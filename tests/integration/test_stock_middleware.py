@@ -26,7 +26,7 @@ from messaging.command import Command
 from messaging.command_runner import BlockingRunner
 from messaging.consumer import LONGEST_WAIT
 from messaging.delivery import current_delivery
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from messaging.limits import pause_queue
 from messaging.queue_commands import Fetched
 from messaging.worker_life import ROUNDS_INTERVAL

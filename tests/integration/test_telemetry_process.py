@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 
 
 def test_it_stops_also_while_redis_is_away(tmp_path: Path) -> None:

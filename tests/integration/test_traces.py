@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from messaging.command_runner import PipeliningRunner
-from messaging.connections import async_client
+from messaging.redis_access.connections import async_client
 from messaging.settings import load_settings
 from orchestrator.model_client import ModelAnswer, ModelCall, ModelRefused, ModelUnavailable
 from orchestrator.scripted_model import ScriptedModel

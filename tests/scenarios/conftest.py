@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import Endpoint
 from tests.scenarios.together import bring_together

@@ -21,10 +21,10 @@ from ledger.accepting import Accepted
 from ledger.settings import LedgerSettings
 from messaging.command import Command
 from messaging.command_runner import BlockingRunner
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from messaging.envelopes import living_workers
-from messaging.supervise import supervision
-from messaging.supervisor import ChildSpec
+from messaging.processes.supervise import supervision
+from messaging.processes.supervisor import ChildSpec
 from schemas.call import Call
 from schemas.chat_job import ChatJob
 from schemas.job_result import JobResult
@@ -135,7 +135,7 @@ class Deployment:
             heartbeat_timeout=timedelta(seconds=float(environment["TRUNKLINE_HEARTBEAT_TIMEOUT"])),
             stop_timeout=timedelta(seconds=float(environment["TRUNKLINE_STOP_TIMEOUT"])),
         )
-        process = start_module("messaging.supervise", environment, log=log, arguments=arguments)
+        process = start_module("messaging.processes.supervise", environment, log=log, arguments=arguments)
         self.processes.append(process)
         return process
 

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import Endpoint, ask, call, say
 from tests.scenarios.waiting import wait_until

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from tests.scenarios.deployment import RECOVERY, Deployment
 from tests.scenarios.endpoint import Endpoint, ask, call, say
 from tests.scenarios.messages import dead_letters

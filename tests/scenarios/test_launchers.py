@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from messaging.advocate import Advocate
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from messaging.envelopes import living_workers
-from messaging.supervisor import ChildSpec, Supervisor
+from messaging.processes.advocate import Advocate
+from messaging.processes.supervisor import ChildSpec, Supervisor
 from tests.scenarios.deployment import HEARTBEAT_TIMEOUT, Deployment
 from tests.scenarios.endpoint import Endpoint, ask, at_first, call, refuse, say
 from tests.scenarios.faulty_process import Role

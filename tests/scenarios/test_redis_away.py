@@ -12,7 +12,7 @@ import pytest_asyncio
 import redis
 
 from ledger.accepting import Accepted
-from messaging.embedded_redis import EmbeddedRedis
+from messaging.embedded.embedded_redis import EmbeddedRedis
 from messaging.envelopes import living_workers
 from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import Endpoint, ask, call, say

@@ -18,7 +18,7 @@ from dramatiq.brokers.redis import RedisBroker
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from messaging.embedded_redis import find_server_binary
+from messaging.embedded.embedded_redis import find_server_binary
 from tests.command_line import CommandLine
 from tests.scenarios.deployment import Deployment
 from tests.scenarios.endpoint import Endpoint, ask, call, say

@@ -9,10 +9,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ledger.feed import read_feed_counts
 from schemas.trace_ids import trace_id_of
-from telemetry import instruments as of
-from telemetry.metric_fields import read_series
-from telemetry.metric_store import read_metrics
-from telemetry.metrics_keeper import METRICS_GROUP
+from telemetry.metrics import instruments as of
+from telemetry.metrics.fields import read_series
+from telemetry.metrics.keeper import METRICS_GROUP
+from telemetry.metrics.store import read_metrics
 from telemetry.process import TRACES
 from tests.otlp_receiver import OtlpReceiver
 from tests.scenarios.deployment import Deployment

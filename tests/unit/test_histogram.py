@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry.histogram import BASE, RELATIVE_ERROR, Histogram, bucket_of, upper_bound
+from telemetry.metrics.histogram import BASE, RELATIVE_ERROR, Histogram, bucket_of, upper_bound
 
 #: From a nanosecond to three thousand years, in seconds; token counts are in there too.
 POSITIVE = st.floats(1e-9, 1e11)

@@ -14,15 +14,15 @@ from prometheus_client.registry import Collector
 
 from messaging.limits import QueueLimits, Rate
 from messaging.queue_states import QueueState
-from telemetry import instruments as of
-from telemetry.collecting import Collected, queue_series, recent_series
-from telemetry.histogram import Histogram, upper_bound
-from telemetry.instruments import INSTRUMENTS, Instrument, exported_names, prometheus_label, prometheus_name
-from telemetry.label_gate import MOST_VALUES
-from telemetry.metric_fields import Exemplar, Series
-from telemetry.otlp_encoding import resource
-from telemetry.otlp_metrics import encode_metrics
-from telemetry.prometheus import families
+from telemetry.metrics import instruments as of
+from telemetry.metrics.collecting import Collected, queue_series, recent_series
+from telemetry.metrics.fields import Exemplar, Series
+from telemetry.metrics.histogram import Histogram, upper_bound
+from telemetry.metrics.instruments import INSTRUMENTS, Instrument, exported_names, prometheus_label, prometheus_name
+from telemetry.metrics.label_gate import MOST_VALUES
+from telemetry.metrics.otlp_metrics import encode_metrics
+from telemetry.metrics.prometheus import families
+from telemetry.traces.otlp_encoding import resource
 
 TOOL = ("search", "1.0.0", "web")
 TRACE, SPAN = "ab" * 16, "cd" * 8

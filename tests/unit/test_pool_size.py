@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.pool_size import BUSY_SHARE, Bounds, Load, ScalingPolicy, next_size, size_for
+from messaging.processes.pool_size import BUSY_SHARE, Bounds, Load, ScalingPolicy, next_size, size_for
 
 STEP = timedelta(milliseconds=500)
 demands = st.integers(0, 5_000)

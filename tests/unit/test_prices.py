@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from telemetry.errors import InvalidPrices
-from telemetry.prices import Prices, read_prices
+from telemetry.metrics.prices import Prices, read_prices
 
 
 def write(folder: Path, text: str) -> Path:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging.errors import InvalidRedisUrl
-from messaging.redis_clients import ClientOptions, build_async_client, build_client
-from messaging.redis_primary import Finding, owner_of_slot
-from messaging.redis_url import Cluster, Sentinels, SingleServer, describe, parse_redis_url
+from messaging.redis_access.clients import ClientOptions, build_async_client, build_client
+from messaging.redis_access.primary import Finding, owner_of_slot
+from messaging.redis_access.url import Cluster, Sentinels, SingleServer, describe, parse_redis_url
 
 OPTIONS = ClientOptions(longest_block=timedelta(seconds=30), max_connections=7, client_name="trunkline-test")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from messaging.server_check import ServerFacts, judge
+from messaging.redis_access.server_check import ServerFacts, judge
 
 GOOD: dict[str, Any] = {
     "version": "7.2.4",

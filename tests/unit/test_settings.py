@@ -9,9 +9,9 @@ import pytest
 from pydantic import Field, SecretStr, ValidationError
 
 from messaging import redaction
+from messaging.embedded.runtime_file import publish
 from messaging.errors import InvalidSettings, RedisUnreachable
 from messaging.redaction import redact
-from messaging.runtime_file import publish
 from messaging.settings import DeploymentSettings, Duration, load_settings, resolve_redis_url
 
 SetEnvironment = Callable[..., None]

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from telemetry import conventions as names
-from telemetry.critical_path import critical_path
-from telemetry.span import Span
+from telemetry.traces.critical_path import critical_path
+from telemetry.traces.span import Span
 from trunkline.command_line.output import Output
 from trunkline.command_line.waterfall import lines_of, owed_text, waterfall_json, waterfall_table
 

@@ -1,6 +1,6 @@
 """Scaling the pools of this machine: looks at the queues now and then, and has processes started and retired.
 
-What it decides is `messaging.pool_size`; this module only asks and does.
+What it decides is `messaging.processes.pool_size`; this module only asks and does.
 """
 
 import itertools
@@ -14,9 +14,9 @@ from typing import Final
 import structlog
 
 from messaging.command_runner import TRANSIENT, BlockingRunner
-from messaging.pool_size import Bounds, Load, ScalingPolicy, next_size
+from messaging.processes.pool_size import Bounds, Load, ScalingPolicy, next_size
+from messaging.processes.supervisor import Supervisor
 from messaging.queue_states import QueueState, read_queue_states
-from messaging.supervisor import Supervisor
 from trunkline.command_line.children import worker_child, worker_name
 
 __all__ = ["Autoscaler", "ScaledPool"]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from messaging.supervisor import ChildSpec
+from messaging.processes.supervisor import ChildSpec
 from trunkline.command_line.failures import BadInput
 
 __all__ = [

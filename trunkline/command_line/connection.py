@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from ledger.settings import LedgerSettings
 from messaging.command_runner import BlockingRunner
-from messaging.connections import blocking_client
 from messaging.envelopes import living_workers
 from messaging.logging import LogLevel, configure_logging
-from messaging.namespace_check import check_namespace
-from messaging.redis_clients import connection_errors
-from messaging.redis_url import Cluster, parse_redis_url
-from messaging.server_check import check_server
+from messaging.redis_access.clients import connection_errors
+from messaging.redis_access.connections import blocking_client
+from messaging.redis_access.namespace_check import check_namespace
+from messaging.redis_access.server_check import check_server
+from messaging.redis_access.url import Cluster, parse_redis_url
 from messaging.settings import DeploymentSettings, load_settings, resolve_redis_url
 from trunkline.client import Client
 from trunkline.command_line.failures import DeploymentFailed

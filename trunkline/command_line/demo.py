@@ -89,7 +89,7 @@ def _folder() -> Iterator[Path]:
 def _wanted(folder: Path) -> "Wanted":
     from ledger.settings import LedgerSettings
     from messaging.logging import configure_logging
-    from messaging.pool_size import Bounds
+    from messaging.processes.pool_size import Bounds
     from messaging.settings import load_settings
     from trunkline.command_line.wanted import deployment_wanted
 

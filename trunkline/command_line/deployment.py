@@ -17,12 +17,12 @@ import structlog
 from pydantic import SecretStr
 
 from ledger.catalogue import read_catalogue
-from messaging.advocate import Advocate
 from messaging.command_runner import BlockingRunner
-from messaging.connections import blocking_client
-from messaging.embedded_redis import EmbeddedRedis
-from messaging.pool_size import ScalingPolicy
-from messaging.supervisor import Supervisor
+from messaging.embedded.embedded_redis import EmbeddedRedis
+from messaging.processes.advocate import Advocate
+from messaging.processes.pool_size import ScalingPolicy
+from messaging.processes.supervisor import Supervisor
+from messaging.redis_access.connections import blocking_client
 from trunkline.command_line.autoscaler import Autoscaler, ScaledPool
 from trunkline.command_line.children import (
     orchestrator_children,

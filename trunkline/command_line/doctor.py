@@ -57,13 +57,13 @@ def _findings() -> Iterator[Finding]:
 
 def _redis(settings: "DeploymentSettings") -> Iterator[Finding]:
     from messaging.command_runner import BlockingRunner
-    from messaging.connections import blocking_client
     from messaging.envelopes import living_workers
-    from messaging.namespace_check import check_namespace
     from messaging.queue_states import read_queue_states
-    from messaging.redis_clients import connection_errors
-    from messaging.redis_url import Cluster, describe, parse_redis_url
-    from messaging.server_check import check_server
+    from messaging.redis_access.clients import connection_errors
+    from messaging.redis_access.connections import blocking_client
+    from messaging.redis_access.namespace_check import check_namespace
+    from messaging.redis_access.server_check import check_server
+    from messaging.redis_access.url import Cluster, describe, parse_redis_url
     from messaging.settings import resolve_redis_url
 
     url = resolve_redis_url(settings)

@@ -67,8 +67,8 @@ def trace(job: _JobId, as_json: JsonOption = False) -> None:
 
     from messaging.settings import load_settings
     from telemetry.facts_reader import read_job_now
-    from telemetry.job_spans import spans_so_far
     from telemetry.settings import TelemetrySettings
+    from telemetry.traces.job_spans import spans_so_far
     from trunkline.command_line.connection import connect_ops
     from trunkline.command_line.waterfall import lines_of, owed_text, waterfall_json, waterfall_table
     from trunkline.errors import JobUnknown

@@ -5,7 +5,7 @@ from typing import Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from messaging.redis_url import describe
+from messaging.redis_access.url import describe
 from trunkline.command_line.deployment import ORCHESTRATOR, Deployment
 from trunkline.command_line.output import Output
 

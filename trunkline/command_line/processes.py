@@ -15,8 +15,8 @@ from trunkline.command_line.output import JsonOption, Output
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from messaging.processes.supervisor import ChildSpec
     from messaging.settings import DeploymentSettings
-    from messaging.supervisor import ChildSpec
 
 __all__ = ["orchestrator", "telemetry", "worker"]
 
@@ -86,7 +86,7 @@ def telemetry(processes: _Processes = 1, as_json: JsonOption = False) -> None:
 def _run(
     children: "Sequence[ChildSpec]", settings: "DeploymentSettings", *, stop_timeout: "timedelta", output: Output
 ) -> None:
-    from messaging.supervise import become_supervisor
+    from messaging.processes.supervise import become_supervisor
     from trunkline.command_line.connection import require_fit_redis
 
     if len(children) > 1 and settings.health_port is not None:

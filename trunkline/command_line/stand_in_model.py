@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from messaging.die_with_parent import guarded_command, way_of_this_platform
+from messaging.processes.die_with_parent import guarded_command, way_of_this_platform
 from trunkline.command_line.failures import DeploymentFailed
 
 __all__ = ["StandInModel"]

@@ -28,10 +28,10 @@ def stats(
     Percentiles are within 1.1 % of exact ones. A telemetry process keeps the numbers; without --since, all there are.
     """
     from ledger.feed import read_feed_lag
-    from telemetry.metric_fields import hashes_since, read_series
-    from telemetry.metric_store import read_hashes, read_metrics
-    from telemetry.metrics_keeper import METRICS_GROUP
-    from telemetry.tool_report import model_lines, tool_lines
+    from telemetry.metrics.fields import hashes_since, read_series
+    from telemetry.metrics.keeper import METRICS_GROUP
+    from telemetry.metrics.store import read_hashes, read_metrics
+    from telemetry.metrics.tool_report import model_lines, tool_lines
     from trunkline.command_line.connection import connect_ops
     from trunkline.command_line.moments import read_moment
     from trunkline.command_line.stats_tables import print_stats, stats_document

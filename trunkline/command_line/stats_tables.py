@@ -7,8 +7,8 @@ from typing import Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from telemetry.histogram import RELATIVE_ERROR, Histogram
-from telemetry.tool_report import ModelLine, ToolLine
+from telemetry.metrics.histogram import RELATIVE_ERROR, Histogram
+from telemetry.metrics.tool_report import ModelLine, ToolLine
 from trunkline.command_line.output import Output
 from trunkline.command_line.rendering import duration_text, plural, printable
 

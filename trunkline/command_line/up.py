@@ -11,7 +11,7 @@ from trunkline.command_line.failures import BadInput
 from trunkline.command_line.output import JsonOption, Output
 
 if TYPE_CHECKING:
-    from messaging.pool_size import Bounds
+    from messaging.processes.pool_size import Bounds
     from trunkline.command_line.deployment import Deployment
 
 __all__ = ["up"]
@@ -88,7 +88,7 @@ def up(
 
 
 def _bounds(pools: Sequence[str], *, autoscale: bool) -> "dict[str, Bounds]":
-    from messaging.pool_size import DEFAULT_MOST, Bounds
+    from messaging.processes.pool_size import DEFAULT_MOST, Bounds
 
     bounds: dict[str, Bounds] = {}
     for text in pools:

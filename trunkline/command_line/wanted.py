@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from ledger.settings import LedgerSettings
-from messaging.pool_size import DEFAULT_MOST, Bounds, ScalingPolicy
+from messaging.processes.pool_size import DEFAULT_MOST, Bounds, ScalingPolicy
 from messaging.settings import load_settings
 from orchestrator.settings import OrchestratorSettings
 from telemetry.settings import TelemetrySettings

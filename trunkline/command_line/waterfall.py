@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from telemetry import conventions as names
-from telemetry.critical_path import critical_path
-from telemetry.span import Span
+from telemetry.traces.critical_path import critical_path
+from telemetry.traces.span import Span
 from trunkline.command_line.output import Output
 from trunkline.command_line.rendering import duration_text, one_line
 

@@ -1,0 +1,30 @@
+"""What is added to a metric: a value, the labels of its series, when it happened, and which trace shows it."""
+
+from dataclasses import dataclass
+
+from telemetry.metrics.instruments import Instrument
+
+__all__ = ["Measurement"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One thing that was counted or measured.
+
+    Attributes:
+        instrument: The metric, a counter or a histogram.
+        labels: The values of its labels, in its order.
+        value: How many, for a counter; what was measured, for a histogram. In the instrument's unit.
+        at_us: When, by Redis's clock, µs since 1970.
+        span: Trace id and span id, in hexadecimal, of what was measured; for exemplars.
+    """
+
+    instrument: Instrument
+    labels: tuple[str, ...]
+    value: float
+    at_us: int
+    span: tuple[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self.instrument.labels):
+            raise ValueError(f"{self.instrument.name} has the labels {self.instrument.labels}, got {self.labels}")

@@ -1,0 +1,85 @@
+"""The spans of a step's attempts: the waits in its queue, before another attempt, and the work. Pure."""
+
+from schemas.trace_ids import attempt_span_id
+from telemetry import conventions as names
+from telemetry.job_facts import Attempt
+from telemetry.traces.span import Attribute
+from telemetry.traces.span_writer import SpanWriter
+
+#: What an endpoint answers to somebody who asks too often.
+_TOO_MANY_REQUESTS = "429"
+
+
+def add_attempt(
+    writer: SpanWriter,
+    attempt: Attempt,
+    previous: Attempt | None,
+    *,
+    step: str,
+    queue: str,
+    parent_id: str,
+    now_us: int,
+) -> str:
+    """Adds the spans of one attempt of `step` (`job/turn` or `job/turn/index`); answers the id of that of its work.
+
+    `now_us` ends what has not ended.
+    """
+    place = f"#{attempt.number}" if attempt.number is not None else f"#lost@{attempt.fetched_us}"
+    if previous is not None and previous.retry_us is not None and previous.ended_us is not None:
+        reason = names.RATELIMIT_WAIT if previous.error_type == _TOO_MANY_REQUESTS else names.RETRY_WAIT
+        writer.add(
+            writer.part_id(step, f"pause{place}"),
+            f"{reason} {queue}",
+            "internal",
+            parent_id=parent_id,
+            start_us=previous.ended_us,
+            until_us=attempt.queued_us,
+            attributes={},
+        )
+    writer.add(
+        writer.part_id(step, f"wait{place}"),
+        f"{names.QUEUE_WAIT} {queue}",
+        "internal",
+        parent_id=parent_id,
+        start_us=attempt.queued_us,
+        until_us=attempt.fetched_us,
+        attributes={names.DESTINATION: queue, names.THROTTLED: attempt.throttled_us / 1e6},
+    )
+    span_id = (
+        writer.part_id(step, f"process{place}") if attempt.number is None else attempt_span_id(step, attempt.number)
+    )
+    writer.add(
+        span_id,
+        f"{names.PROCESS} {queue}",
+        "consumer",
+        parent_id=parent_id,
+        start_us=attempt.fetched_us,
+        until_us=attempt.ended_us if attempt.ended_us is not None else now_us,
+        attributes=_work_attributes(attempt, queue, writer.facts.job_id),
+        error_type=_error_type(attempt),
+    )
+    return span_id
+
+
+def _work_attributes(attempt: Attempt, queue: str, job_id: str) -> dict[str, Attribute]:
+    attributes: dict[str, Attribute] = {
+        names.MESSAGING_SYSTEM: names.REDIS,
+        names.MESSAGING_OPERATION_NAME: names.PROCESS,
+        names.MESSAGING_OPERATION_TYPE: names.PROCESS,
+        names.DESTINATION: queue,
+        names.MESSAGE_ID: attempt.message,
+        names.MESSAGE_CONVERSATION_ID: job_id,
+        names.CLIENT_ID: attempt.worker,
+        names.ATTEMPT_END: attempt.end,
+    }
+    if attempt.number is not None:
+        attributes[names.ATTEMPT] = attempt.number
+    if attempt.elapsed_us is not None:
+        attributes[names.RUN_DURATION] = attempt.elapsed_us / 1e6
+    return attributes
+
+
+def _error_type(attempt: Attempt) -> str | None:
+    if attempt.end == "lost":
+        return "lost"
+    return (attempt.error_type or attempt.end) if attempt.end in ("retried", "failed") else None

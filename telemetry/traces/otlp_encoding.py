@@ -1,0 +1,112 @@
+"""Spans in the OpenTelemetry protocol, as bytes.
+
+Protobuf's own objects cost some thirty µs of CPU a span, most for attributes that have been there before; so spans
+are put together from encoded parts, and what comes again is encoded once. The numbers of fields are those of
+opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto; tests read the result with protobuf's own classes.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+from telemetry import conventions as names
+from telemetry.traces.span import Attribute, Span
+
+_KINDS: Final = {"internal": 1, "client": 3, "consumer": 5}
+_KEPT_ATTRIBUTES: Final = 4096
+_SAMPLED: Final = 0x1
+_REMOTE_IS_KNOWN: Final = 0x100
+_REMOTE: Final = 0x200
+#: Field 15, status: a message whose field 3, code, is 2.
+_ERROR: Final = b"\x7a\x02\x18\x02"
+_TIMES: Final = struct.Struct("<BQBQ")
+_START_TAG, _END_TAG = 7 << 3 | 1, 8 << 3 | 1
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSpans:
+    """A request that exports spans."""
+
+    body: bytes
+
+    def SerializeToString(self) -> bytes:  # as protobuf's own requests
+        """Its bytes."""
+        return self.body
+
+
+def resource(attributes: Mapping[str, Attribute]) -> Resource:
+    """Who says it all."""
+    return Resource(attributes=[KeyValue(key=name, value=_value(value, None)) for name, value in attributes.items()])
+
+
+def encode_spans(
+    spans: Sequence[Span], *, of: Resource, version: str, longest_value: int | None = None
+) -> EncodedSpans:
+    """A request that exports spans.
+
+    Args:
+        spans: What is exported.
+        of: The resource.
+        version: Of Trunkline.
+        longest_value: Longer text of an attribute is cut there.
+    """
+    scope = InstrumentationScope(name=names.SCOPE_NAME, version=version)
+    parts = [_field(1, scope.SerializeToString())]
+    parts += [_field(2, encode_span(span, longest_value)) for span in spans]
+    parts.append(_field(3, names.SCHEMA_URL.encode()))
+    return EncodedSpans(_field(1, _field(1, of.SerializeToString()) + _field(2, b"".join(parts))))
+
+
+def encode_span(span: Span, longest_value: int | None = None) -> bytes:
+    """One span."""
+    parts = [_field(1, bytes.fromhex(span.trace_id)), _field(2, bytes.fromhex(span.span_id))]
+    if span.parent_id is not None:
+        parts.append(_field(4, bytes.fromhex(span.parent_id)))
+    parts += [
+        _field(5, span.name.encode()),
+        bytes((6 << 3, _KINDS[span.kind])),
+        _TIMES.pack(_START_TAG, span.start_us * 1000, _END_TAG, span.end_us * 1000),
+    ]
+    parts += [_attribute(name, value, longest_value) for name, value in span.attributes.items()]
+    for trace_id, span_id in span.links:
+        link = _field(1, bytes.fromhex(trace_id)) + _field(2, bytes.fromhex(span_id))
+        parts.append(_field(13, link + struct.pack("<BI", 6 << 3 | 5, _SAMPLED)))
+    if span.error:
+        parts.append(_ERROR)
+    flags = _SAMPLED | _REMOTE_IS_KNOWN | (_REMOTE if span.parent_is_remote else 0)
+    parts.append(struct.pack("<HI", 0x185, flags))  # the tag of field 16, fixed32, in two bytes
+    return b"".join(parts)
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of at most 15 with bytes, text or a message."""
+    length = len(content)
+    if length < 0x80:
+        return bytes((number << 3 | 2, length)) + content
+    head = [number << 3 | 2]
+    while length >= 0x80:
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes((*head, length)) + content
+
+
+@lru_cache(maxsize=_KEPT_ATTRIBUTES, typed=True)
+def _attribute(name: str, value: Attribute, longest_value: int | None) -> bytes:
+    return _field(9, KeyValue(key=name, value=_value(value, longest_value)).SerializeToString())
+
+
+def _value(value: Attribute, longest: int | None) -> AnyValue:
+    if isinstance(value, str):
+        return AnyValue(string_value=value if longest is None else value[:longest])
+    if isinstance(value, bool):
+        return AnyValue(bool_value=value)
+    if isinstance(value, int):
+        return AnyValue(int_value=value)
+    if isinstance(value, float):
+        return AnyValue(double_value=value)
+    return AnyValue(array_value=ArrayValue(values=[_value(one, longest) for one in value]))
