@@ -252,7 +252,7 @@ def test_a_worker_of_its_own_runs_under_a_small_supervisor_and_the_command_line_
         wait_until(lambda: running.has("mortgage_payment"))
         [worker] = _children(supervisor)
         assert "-m\0workers" in Path(f"/proc/{worker}/cmdline").read_text()
-        assert "-m\0messaging.supervise" in Path(f"/proc/{supervisor.pid}/cmdline").read_text()
+        assert "-m\0messaging.processes.supervise" in Path(f"/proc/{supervisor.pid}/cmdline").read_text()
         assert _resident_mib(supervisor.pid) < _resident_mib(worker) / 2
         result = interrupt(supervisor, signal.SIGTERM)
     assert result.code == 0

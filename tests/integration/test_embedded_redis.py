@@ -56,7 +56,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 @contextmanager
 def parent_process(folder: Path, way: Way) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-c", PARENT, str(folder), way]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(embedded_redis.__file__).parents[1])
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(embedded_redis.__file__).parents[2])
     try:
         yield process
     finally:
@@ -341,6 +341,6 @@ with EmbeddedRedis(Path(sys.argv[1])) as server:
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(embedded_redis.__file__).parents[1],
+        cwd=Path(embedded_redis.__file__).parents[2],
     )
     assert run.stdout == "True\n"
