@@ -12,7 +12,8 @@ from messaging.redaction import redact
 from messaging.script import load_script
 from schemas.events import LostDelivery
 
-#: Deliveries that end with their worker before the message is not run again.
+#: Deliveries that end with their worker before the message is not run again. The last of them counts only if no other at
+#: its last chance died with it; see `lua/fragments/ownership.lua`.
 MAX_CRASHES = 3
 #: How long dead letters are kept.
 DEAD_LETTER_TTL = timedelta(days=7)
@@ -101,7 +102,8 @@ def fetch(worker: str, queue: str, room: int) -> Command[Fetched]:
 def _delivery(
     worker: str, queue: str, fetched_us: int, id: bytes, token: bytes, crashes: bytes, body: bytes
 ) -> Delivery:
-    count, *lost = crashes.decode().split("|")
+    counted, *lost = crashes.decode().split("|")
+    count, _, _ = counted.partition("/")
     return Delivery(
         worker=worker,
         queue=queue,

@@ -23,6 +23,8 @@ local LONGEST_WAIT_US = 10000000
 local USUAL_DELAY, LONGEST_USUAL_DELAY_US = 0.005, 2000
 local FALLBACK_WAIT_MS = 1000
 local AT_ONCE = 1000
+-- A fetch passes over so many messages that it has to set aside before it gives up.
+local LOOKS_AT_ASIDE = 1000
 
 if not redis.call('ZSCORE', ns .. ':__workers__', worker) then return {'unregistered'} end
 
@@ -74,52 +76,76 @@ local function look(source, most_now)
   return look(source, most_now)
 end
 
--- Hands over those that have a body, and answers how many, and how many of these were not in flight already.
+-- Of messages that died at their last chance, beside others at theirs, a worker gets only as many at a time as may be in
+-- one company: whether this one would be too many.
+local in_company, smallest
+local function is_too_many(crashes)
+  local company = crashes and tonumber(string.match(crashes, '^%d+/(%d+)'))
+  if not company then return false end
+  if not in_company then in_company, smallest = select(2, last_chances(worker)) end
+  if in_company >= math.min(company, smallest) then return true end
+  in_company, smallest = in_company + 1, math.min(company, smallest)
+  return false
+end
+
+-- Hands over those that have a body and are not too many. Answers how many, how many of these were not in flight already,
+-- and those that were set aside.
 local function deliver(ids, answer)
   local bodies = redis.call('HMGET', key .. '.msgs', unpack(ids))
-  local found, tokens = {}, {}
+  local crashes = redis.call('HMGET', key .. ':crashes', unpack(ids))
+  local found, tokens, aside = {}, {}, {}
   for i, id in ipairs(ids) do
-    if bodies[i] then found[#found + 1] = id end
+    if bodies[i] and is_too_many(crashes[i]) then
+      aside[#aside + 1] = id
+      bodies[i] = false
+    elseif bodies[i] then
+      found[#found + 1] = id
+    end
   end
-  if #found == 0 then return 0, 0 end
+  if #found == 0 then return 0, 0, aside end
   local first = next_sequence(#found)
   for i, id in ipairs(found) do
     tokens[2 * i - 1], tokens[2 * i] = id, integer(first + i - 1) .. '@' .. integer(now)
   end
   local new = redis.call('HSET', key .. ':deliveries', unpack(tokens))
   redis.call('SADD', acks_key(worker, queue), unpack(found))
-  local crashes = redis.call('HMGET', key .. ':crashes', unpack(found))
   local at = 0
   for i, id in ipairs(ids) do
     if bodies[i] then
       at = at + 1
       answer[#answer + 1] = id
       answer[#answer + 1] = tokens[2 * at]
-      answer[#answer + 1] = crashes[at] or ''
+      answer[#answer + 1] = crashes[i] or ''
       answer[#answer + 1] = bodies[i]
     end
   end
-  return #found, new
+  return #found, new, aside
 end
 
 local answer = {'ok', integer(now), 0, '', 0, ''}
 if step and l[6] then answer[6] = l[6] .. '|' .. integer(tonumber(l[5]) + step - tolerance) .. '|' .. integer(step) end
-local taken = 0
+local taken, set_aside = 0, 0
 local source = landing
 while taken < room do
   local most_now = startable(math.min(room - taken, AT_ONCE))
   if most_now == 0 then break end
   local ids, choice = look(source, most_now)
   if #ids > 0 then
-    local delivered, new = deliver(ids, answer)
-    taken = taken + delivered
+    local delivered, new, aside = deliver(ids, answer)
+    taken, set_aside = taken + delivered, set_aside + #aside
     if step then tat = tat + step * delivered end
     if choice then
       serve(key, choice, source)
       if new == 1 then charge(key, choice, now) end
-      if delivered == 0 then redis.call('HDEL', key .. ':lane_of', choice.id) end
+      if delivered + #aside == 0 then redis.call('HDEL', key .. ':lane_of', choice.id) end
     else
       redis.call('LPOP', source, #ids) -- only now, so that it is never nowhere
+    end
+    -- To the tail, where they are in nobody's way.
+    for _, id in ipairs(aside) do put_waiting(queue, id, 'RPUSH') end
+    if delivered == 0 and set_aside >= math.min(LOOKS_AT_ASIDE, redis.call('LLEN', key)) then
+      held_up_by = 'full'
+      break
     end
   elseif held_up_by ~= '' or source == key then
     break

@@ -22,7 +22,7 @@ for i = #ARGV - 1, 7, -2 do -- backwards, so that what goes back to the head kee
     elseif how == 'postpone' then
       postpone(worker, queue, id, at_us / 1000 + detail)
     elseif how == 'break' then
-      count_crash(queue, id, worker, at_us)
+      count_crash(queue, id, worker, at_us, 1, 1) -- it broke by itself
       postpone(worker, queue, id, at_us / 1000 + detail)
     elseif how == 'bury' then
       if notice_queue ~= '' then

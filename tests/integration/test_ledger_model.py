@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import isqrt
 from typing import Any, Final, Literal, TypeVar
 
 import redis
@@ -189,7 +190,9 @@ class LedgerMachine(RuleBasedStateMachine):
         """By id of an upstream's message: the job that it became."""
         self.jobs = self.copies = 0
         self.crashes: Counter[str] = Counter()
-        """By message: its deliveries that died, or broke."""
+        """By message: its deliveries that died, or broke, and count."""
+        self.company: dict[str, int] = {}
+        """By message that died with others at their last chance: how many of them a worker may hold."""
         self.deeds: dict[str, int] = {}
         """By call: how often the effect of an unsafe tool may have happened."""
         self.done: set[str] = set()
@@ -244,7 +247,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def _fetch(self, dice: Dice) -> None:
         """A worker fetches from one of the queues in which something waits."""
         seat = self.seats[dice.chance % len(self.seats)]
-        delivery = self.simulation.must_fetch(seat.worker, _pick(self._busy_queues(), dice))
+        queue = _pick(self._busy_queues(), dice)
+        delivery = self.simulation.fetch(seat.worker, queue)
+        if delivery is None:  # what waits died in company, and has its worker to itself, or nearly
+            held = [hand.delivery.id for hand in self.hands if hand.seat is seat and hand.owned]
+            assert not self.company.keys().isdisjoint(held), "whatever waits may start"
+            return
         assert delivery.crashes == self.crashes[delivery.id]
         self.hands.append(Hand(seat, delivery, message_of(delivery)["actor_name"]))
 
@@ -351,7 +359,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.must_not_change = not hand.owned
         settled = self.simulation.run(queue_commands.settle([hand.delivery], how, _ms(_PAUSE)))
         assert settled == hand.owned
-        self.crashes[hand.delivery.id] += hand.owned and how == "break"
+        if hand.owned and how == "break":
+            self._count_crash(hand.delivery.id)
         hand.owned = False
 
     def _deliver_again(self, dice: Dice) -> None:
@@ -594,10 +603,21 @@ class LedgerMachine(RuleBasedStateMachine):
     def _lose_everything(self, seat: Seat) -> int:
         """The messages of a seat's worker go back, and are counted; answers how many."""
         lost = [hand for hand in self.hands if hand.seat is seat and hand.owned]
+        last_chances = [hand.delivery.id for hand in lost if self.crashes[hand.delivery.id] == MAX_CRASHES - 1]
+        limited = self.company.keys() & last_chances
         for hand in lost:
             hand.owned = False
-            self.crashes[hand.delivery.id] += 1
+            id = hand.delivery.id
+            died_with = len(limited if id in limited else last_chances)
+            if id in last_chances and died_with > 1:
+                self.company[id] = isqrt(died_with)
+            else:
+                self._count_crash(id)
         return len(lost)
+
+    def _count_crash(self, id: str) -> None:
+        self.crashes[id] += 1
+        self.company.pop(id, None)
 
     def _is_running(self, job_id: str) -> bool:
         return self.snapshot.jobs[job_id].state == "running"

@@ -16,7 +16,8 @@ import redis.asyncio
 from messaging import queue_commands
 from messaging.command_runner import BlockingRunner, PipeliningRunner
 from messaging.delivery import Delivery
-from messaging.queue_commands import DEAD_LETTER_TTL, SettleHow
+from messaging.limits import QueueLimits, set_queue_limits
+from messaging.queue_commands import DEAD_LETTER_TTL, MAX_CRASHES, SettleHow
 from tests.promises import assert_promises
 from tests.simulation import CHECK_INTERVAL, HEARTBEAT_TIMEOUT, NAMESPACE, NOTICE, ORCHESTRATOR, Simulation
 from tests.snapshot import Snapshot
@@ -440,6 +441,59 @@ def test_what_a_leaving_worker_held_comes_back_in_order_and_counts_if_it_died(
     crashes = int(died)
     assert [(one.id, one.crashes) for one in fetch(simulation, other)] == [("a", crashes), ("b", crashes), ("c", 0)]
     assert simulation.beat(worker).workers[0].alive is False
+
+
+def die(simulation: Simulation, room: int = 10) -> list[tuple[str, int]]:
+    """A worker fetches what it gets and dies with it; what that was, with its crashes."""
+    worker = simulation.hire()
+    died_with = [(delivery.id, delivery.crashes) for delivery in fetch(simulation, worker, room)]
+    leave(simulation, worker, died=True)
+    return died_with
+
+
+@pytest.mark.parametrize("fair", [False, True])
+def test_a_message_that_kills_its_workers_takes_none_of_its_company_along(simulation: Simulation, fair: bool) -> None:
+    simulation.run(set_queue_limits(WORK, QueueLimits(fair=fair)))
+    ids = [str(number) for number in range(10)]
+    simulation.run(queue_commands.enqueue([(WORK, id, body(id), None) for id in ids], lane="i:ann"))
+    poison, deaths, done, given_up = "4", 0, [], []
+    worker = simulation.hire()
+    while deliveries := fetch(simulation, worker):
+        if any(delivery.id == poison and delivery.crashes < MAX_CRASHES for delivery in deliveries):
+            leave(simulation, worker, died=True)
+            deaths += 1
+        else:
+            done += [delivery.id for delivery in deliveries]
+            given_up += [delivery.id for delivery in deliveries if delivery.crashes == MAX_CRASHES]
+            settle(simulation, "ack", *deliveries)
+        worker = simulation.hire()
+    assert sorted(done) == ids
+    assert given_up == [poison]
+    assert deaths == 5, "twice with all, then as one of ten, as one of three, and alone"
+
+
+def test_a_lone_message_is_given_up_after_its_third_death(simulation: Simulation) -> None:
+    put(simulation, "a")
+    assert [die(simulation) for _ in range(4)] == [[("a", crashes)] for crashes in range(4)]
+
+
+def test_of_those_that_died_together_a_worker_gets_as_many_as_may_be_in_one_company(simulation: Simulation) -> None:
+    put(simulation, *"abcdefghi")
+    for crashes in (0, 1, 2):
+        assert die(simulation) == [(id, crashes) for id in "abcdefghi"]
+    put(simulation, "new")
+    worker, other = simulation.hire(), simulation.hire()
+    held = fetch(simulation, worker)
+    assert [(delivery.id, delivery.crashes) for delivery in held] == [("a", 2), ("b", 2), ("c", 2), ("new", 0)]
+    fetched = simulation.run(queue_commands.fetch(worker, WORK, 10))
+    assert (fetched.deliveries, fetched.held_up_by, fetched.waiting) == ([], "full", 6)
+    assert fetched_ids(simulation, other, 2) == ["d", "e"]
+    settle(simulation, "ack", held[0])
+    assert simulation.run(queue_commands.wait_for_bell(NAMESPACE, worker, WORK, timeout_s=1)), "a place is free"
+    assert fetched_ids(simulation, worker) == ["f"]
+    leave(simulation, other, died=True)
+    assert [(one.id, one.crashes) for one in fetch(simulation, simulation.hire())] == [("d", 2)], "two died together"
+    settle(simulation, "ack", *held[1:])
 
 
 def test_many_messages_come_back_in_order(simulation: Simulation) -> None:

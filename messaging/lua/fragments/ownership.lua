@@ -98,14 +98,49 @@ local function forget_dead_letters(queue, before_ms)
   end
 end
 
--- One more delivery that ended with its worker. The circumstances of the last few are kept.
+-- Deliveries that ended with their worker. Which of the messages that a worker held has killed it, nobody knows. One that
+-- has died twice is at its last chance: the third time counts only if no other of that kind died with it. Those that died
+-- together are tried again in smaller company, the square root of how many they were, until one of them dies alone.
+local LAST_CHANCE = 2 -- one less than MAX_CRASHES of queue_commands
 local CRASHES_KEPT = 5
-local function count_crash(queue, id, worker, at_us)
+
+-- Of a message: how many of its deliveries count, how many like it a worker may hold (nil: any number), and what is kept.
+local function crashes_of(queue, id)
+  local text = redis.call('HGET', queue_key(queue) .. ':crashes', id) or '0'
+  local count, company, kept = string.match(text, '^(%d+)/?(%d*)(.*)$')
+  return tonumber(count), tonumber(company), kept
+end
+
+-- How many messages at their last chance a worker holds, how many of these may have a certain company only, and which.
+local function last_chances(worker)
+  local all, in_company, smallest = 0, 0, math.huge
+  for _, queue in ipairs(redis.call('SMEMBERS', ns .. ':__queues__')) do
+    for _, id in ipairs(redis.call('SMEMBERS', acks_key(worker, queue))) do
+      local count, company = crashes_of(queue, id)
+      if count == LAST_CHANCE then
+        all = all + 1
+        if company then in_company, smallest = in_company + 1, math.min(smallest, company) end
+      end
+    end
+  end
+  return all, in_company, smallest
+end
+
+-- One more delivery that ended with its worker, which held so many at their last chance, this one included, and of these
+-- so many whose company is limited. The circumstances of the last few are kept.
+local function count_crash(queue, id, worker, at_us, all, in_company)
   local key = queue_key(queue)
-  local count, kept = string.match(redis.call('HGET', key .. ':crashes', id) or '0', '^(%d+)(.*)$')
+  local count, company, kept = crashes_of(queue, id)
+  local died_with = company and in_company or all
+  if count == LAST_CHANCE and died_with > 1 then
+    company = math.floor(math.sqrt(died_with))
+  else
+    count, company = count + 1, nil
+  end
   local fetched_us = string.match(redis.call('HGET', key .. ':deliveries', id) or '', '@(%d+)$') or '0'
-  if tonumber(count) >= CRASHES_KEPT then kept = string.gsub(kept, '^|[^|]*', '') end
-  redis.call('HSET', key .. ':crashes', id, (count + 1) .. kept .. '|' .. worker .. ',' .. fetched_us .. ',' .. integer(at_us))
+  if select(2, string.gsub(kept, '|', '')) >= CRASHES_KEPT then kept = string.gsub(kept, '^|[^|]*', '') end
+  local counted = company and count .. '/' .. company or count
+  redis.call('HSET', key .. ':crashes', id, counted .. kept .. '|' .. worker .. ',' .. fetched_us .. ',' .. integer(at_us))
 end
 
 local function return_landing(worker, queue)
@@ -115,11 +150,12 @@ end
 -- Everything a worker holds goes back; `counted` where its process died with it. It stays among the gone for a while,
 -- since a blocking move that it had begun may still be served.
 local function release_worker(worker, counted, at_us)
-  local released = 0
+  local released, all, in_company = 0, 0, 0
+  if counted then all, in_company = last_chances(worker) end
   for _, queue in ipairs(redis.call('SMEMBERS', ns .. ':__queues__')) do
     for _, id in ipairs(held_last_first(worker, queue)) do
       if counted and redis.call('HEXISTS', queue_key(queue) .. '.msgs', id) == 1 then
-        count_crash(queue, id, worker, at_us)
+        count_crash(queue, id, worker, at_us, all, in_company)
       end
       give_back(worker, queue, id)
       released = released + 1

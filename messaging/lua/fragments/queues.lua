@@ -9,7 +9,7 @@
 --   :<queue>.DQ              list    what stock Dramatiq processes delayed; taken over into the schedule
 --   :<queue>:deliveries      hash    id -> token of the delivery that owns it now, "<number>@<fetched_us>"
 --   :<queue>:crashes         hash    id -> "count|worker,fetched_us,lost_us|…" of deliveries that died with their worker,
---                                    the last few of them
+--                                    the last few of them; "count/company|…" if it may only be tried in such company
 --   :<queue>:limits          hash    set, paused, step_us, tolerance_us, max_in_flight, fair, and of the rate tat_us
 --                                    and since when it holds messages up, throttled_us (permanent)
 --   :<queue>:starts          hash    starts by second, while there is a rate; expires after ten quiet seconds
