@@ -217,7 +217,8 @@ async def test_under_the_supervisor_a_tool_that_always_kills_its_process_is_answ
 async def test_a_tool_that_kills_its_process_takes_no_call_beside_it_along(supervised: Supervised) -> None:
     deployment = supervised.deployment
     beside = [call("read_deed", seconds=0.3) for _ in range(9)]
-    model = deployment.endpoint.script(ask(*beside[:4], call("read_and_die", always=True), *beside[4:]), say("so be it"))
+    calls = ask(*beside[:4], call("read_and_die", always=True), *beside[4:])
+    model = deployment.endpoint.script(calls, say("so be it"))
     outcomes = await deployment.outcomes(await deployment.completed(model=model))
     assert [kind for kind, _ in outcomes] == ["succeeded"] * 4 + ["failed"] + ["succeeded"] * 5
     await deployment.keeps_its_promises()
