@@ -12,8 +12,8 @@ from messaging.redaction import redact
 from messaging.script import load_script
 from schemas.events import LostDelivery
 
-#: Deliveries that end with their worker before the message is not run again. The last one counts only if no other message
-#: at its last chance died with it; see `lua/fragments/ownership.lua`.
+#: Deliveries that end with their worker before the message is not run again. The last one counts only if it died alone;
+#: see `lua/fragments/ownership.lua`.
 MAX_CRASHES = 3
 #: How long dead letters are kept.
 DEAD_LETTER_TTL = timedelta(days=7)
