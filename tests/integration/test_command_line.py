@@ -161,6 +161,37 @@ def test_a_job_is_shown_and_listed_with_its_calls_and_hops(running: Running) -> 
     assert others.document == []
 
 
+def test_where_the_time_of_a_job_went_is_drawn_from_the_ledger(running: Running) -> None:
+    job_id = running.submit(ask(call("forecast"), call("soil_moisture", bed="roses")), say("It stays dry.").after(0.1))
+    running.client.result(job_id, timeout=PATIENCE)
+    drawn = running.cli.run("job", "trace", job_id, TRUNKLINE_JAEGER_URL="http://jaeger.example:16686")
+    document = running.cli.run("job", "trace", job_id, "--json").document
+    assert drawn.code == 0
+    for told in ("queue.wait garden", "execute_tool forecast", "execute_tool soil_moisture", "gather", "chat model-"):
+        assert told in drawn.out
+    assert "Critical path (●): " in drawn.out
+    assert f"http://jaeger.example:16686/trace/{document['trace_id']}" in drawn.out
+    assert document["state"] == "completed"
+    names = [span["name"].split()[0] for span in document["spans"]]
+    assert names[0] == "invoke_agent"
+    assert (names.count("chat"), names.count("execute_tool")) == (2, 2)
+    assert running.cli.run("job", "trace", "job_a_" + "0" * 26).code == 4
+
+
+def test_the_report_on_tools_and_models_needs_nothing_but_redis(running: Running) -> None:
+    job_id = running.submit(ask(call("forecast")), say("dry"))
+    running.client.result(job_id, timeout=PATIENCE)
+
+    def calls() -> int:
+        tools = running.cli.run("stats", "--tool", "forecast", "--json").document["tools"]
+        return int(tools[0]["calls"]) if tools else 0
+
+    wait_until(lambda: calls() > 0)
+    report = running.cli.run("stats").out
+    assert "forecast" in report
+    assert "p95" in report
+
+
 def test_a_cancelled_job_makes_who_follows_it_fail(running: Running) -> None:
     job_id = running.waiting_job()
     with running.cli.running("job", "follow", job_id) as follower:
