@@ -147,6 +147,26 @@ class TrunklineBroker(RedisBroker):
         self.emit_after("enqueue", message, delay)
         return message
 
+    def enqueue_many(self, messages: Iterable[Message[Any]]) -> Sequence[Message[Any]]:
+        """Enqueues messages of any queues at once, all of them or none, in one round trip.
+
+        Raises:
+            ConnectionClosed: Redis cannot be reached; none was enqueued, or nobody knows whether they were.
+        """
+        stamped = [
+            message.copy(queue_name=q_name(message.queue_name), options={"redis_message_id": generate_unique_id()})
+            for message in messages
+        ]
+        for message in stamped:
+            self.emit_before("enqueue", message, None)
+        entries = [(one.queue_name, one.options["redis_message_id"], one.encode(), None) for one in stamped]
+        if entries:
+            with closed_when_away():
+                self.runner.run(queue_commands.enqueue(entries))
+        for message in stamped:
+            self.emit_after("enqueue", message, None)
+        return stamped
+
     def flush(self, queue_name: str) -> None:
         """Drops what waits, is scheduled or is dead in a queue."""
         self.runner.run(queue_commands.purge(q_name(queue_name)))
