@@ -18,6 +18,7 @@ _INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 #: In one line, or to the first `end` that is not indented.
 _FUNCTION = re.compile(r"^local function (\w+)\b(?:.* end\n|.*\n(?:(?!end\n).*\n)*end\n)", re.MULTILINE)
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,12 @@ def _fragment(package: str, name: str) -> str:
 
 
 def without_unused(source: str) -> str:
-    """Leaves out comments, and functions that nobody in the script calls."""
+    """Leaves out comments, and functions that nothing in the script leads to."""
     source = _COMMENT.sub("", source)
-    while unused := [function for function in _FUNCTION.finditer(source) if not _is_used(function, source)]:
-        for function in reversed(unused):
-            source = source[: function.start()] + source[function.end() :]
-    return source
-
-
-def _is_used(function: re.Match[str], source: str) -> bool:
-    name = re.compile(rf"\b{function[1]}\b")
-    return name.search(source, 0, function.start()) is not None or name.search(source, function.end()) is not None
+    functions = list(_FUNCTION.finditer(source))
+    wanted = set(_WORD.findall(_FUNCTION.sub("", source)))
+    kept: set[re.Match[str]] = set()
+    while reached := [one for one in functions if one not in kept and one[1] in wanted]:
+        kept.update(reached)
+        wanted.update(word for one in reached for word in _WORD.findall(one[0]))
+    return _FUNCTION.sub(lambda one: one[0] if one[1] in wanted else "", source)
