@@ -69,8 +69,9 @@ class FeedReader:
                     await asyncio.wait((reading,), timeout=STOP_PATIENCE.total_seconds())
                     reading.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    if await reading:
+                    if await reading == AT_ONCE:
                         continue
+                # Also after some entries: many at once cost far less than few at a time.
                 await asyncio.wait((stopped,), timeout=IDLE_PAUSE.total_seconds())
         finally:
             stopped.cancel()

@@ -28,7 +28,7 @@ AttemptEnd = Literal["done", "retried", "failed", "lost", "stopped", "open"]
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made dozens of times a job: frozen, each takes three times as long
 class Attempt:
     """One delivery of a step's message: its wait in the queue, and the work."""
 
