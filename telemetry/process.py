@@ -11,6 +11,7 @@ import structlog
 
 from messaging.command_runner import PipeliningRunner
 from messaging.logging import configure_logging
+from messaging.processes.event_loop import forget_garbage, run_on_a_loop
 from messaging.redis_access.clients import connection_errors
 from messaging.redis_access.connections import async_client
 from messaging.settings import load_settings, resolve_redis_url
@@ -98,4 +99,5 @@ def main() -> None:
         settings.log_level, settings.log_format, process_role="telemetry", hidden_fields=settings.redact_fields
     )
     with connection_errors(resolve_redis_url(settings)):
-        asyncio.run(run(settings))
+        forget_garbage()
+        run_on_a_loop(run(settings))

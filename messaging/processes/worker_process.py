@@ -1,7 +1,6 @@
 """Running an event-loop worker as a process: its loop, its signals, its connections."""
 
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,6 +12,7 @@ from messaging.broker import TrunklineBroker
 from messaging.command_runner import PipeliningRunner
 from messaging.event_loop_worker import EventLoopWorker
 from messaging.limits_file import read_limits_file
+from messaging.processes.event_loop import forget_garbage, run_on_a_loop
 from messaging.processes.health import health_server
 from messaging.processes.life_line import teller_of
 from messaging.redis_access.clients import connection_errors
@@ -59,9 +59,7 @@ def run_worker(
         runner = PipeliningRunner(client, namespace=broker.namespace)
         close = declare(runner)
         worker = EventLoopWorker(broker, client=client, runner=runner, slots=slots, stop_timeout=stop_timeout)
-        # What has been made up to here lives as long as the process: the garbage collector need not look at it again.
-        gc.collect()
-        gc.freeze()
+        forget_garbage()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,15 +74,5 @@ def run_worker(
             await runner.close()
             await client.aclose()
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(main())
+    run_on_a_loop(main())
     _log.info("stopped")
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one: it halves what a round trip costs."""
-    try:
-        import uvloop  # not on every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
