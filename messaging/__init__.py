@@ -3,8 +3,8 @@
 The order in which a message flows through these files:
 
 1. `broker` takes it from a producer, `lua/enqueue.lua` puts it into its queue;
-2. `event_loop_worker` (or, under the stock `dramatiq` command, `consumer`) fetches it: `delivery` says what was handed
-   over, with which token, and how it was settled;
+2. `event_loop_worker` (or, under the stock `dramatiq` command, `consumer`, whose threads acknowledge together by
+   `acknowledging`) fetches it: `delivery` says what was handed over, with which token, and how it was settled;
 3. the actor's last step script settles it (`lua/fragments/ownership.lua`); what no step settles is settled by the
    worker;
 4. `worker_life` beats for the worker, hears what it is told, gives back what dead workers held, promotes what is due.

@@ -143,7 +143,7 @@ while taken < room do
     end
     -- To the tail, where they are in nobody's way.
     for _, id in ipairs(aside) do put_waiting(queue, id, 'RPUSH') end
-    if delivered == 0 and set_aside >= math.min(LOOKS_AT_ASIDE, redis.call('LLEN', key)) then
+    if #aside > 0 and delivered == 0 and set_aside >= math.min(LOOKS_AT_ASIDE, redis.call('LLEN', key)) then
       held_up_by = 'full'
       break
     end

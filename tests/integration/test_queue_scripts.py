@@ -391,6 +391,16 @@ def test_the_message_that_a_worker_waited_for_is_the_first_that_it_fetches(simul
     assert wait_for_message(simulation, worker) is False
 
 
+def test_what_has_landed_behind_an_id_without_a_body_is_not_waited_for(simulation: Simulation) -> None:
+    worker = simulation.hire()
+    put(simulation, "gone", "a")
+    for _ in range(2):
+        assert wait_for_message(simulation, worker)
+    simulation.redis.hdel(simulation.key(f"{WORK}.msgs"), "gone")
+    fetched = simulation.run(queue_commands.fetch(worker, WORK, 1))
+    assert [delivery.id for delivery in fetched.deliveries] == ["a"]
+
+
 def test_what_is_on_its_way_to_a_worker_without_room_goes_back_to_the_head(simulation: Simulation) -> None:
     put(simulation, "a", "b")
     worker = simulation.hire(WORK)
