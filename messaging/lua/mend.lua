@@ -13,6 +13,7 @@
 -- include: lanes
 local interval_ms = tonumber(ARGV[1])
 local SUSPECT_MS = 60000
+local REPLIES = 'reply.' -- upstream systems read these as they like, and may leave bodies where they are
 local at_us = now_us()
 local now_ms = math.floor(at_us / 1000)
 local recovery_key = ns .. ':__recovery__'
@@ -137,7 +138,7 @@ end
 
 local back, dropped = 0, 0
 for _, queue in ipairs(redis.call('SMEMBERS', ns .. ':__queues__')) do
-  if disagree(queue) then
+  if string.sub(queue, 1, #REPLIES) ~= REPLIES and disagree(queue) then
     local more_back, more_dropped = mend(queue)
     back, dropped = back + more_back, dropped + more_dropped
   end

@@ -128,6 +128,14 @@ def test_records_of_messages_that_are_gone_are_dropped(simulation: Simulation) -
     assert not simulation.redis.exists(f"{QUEUE}:crashes", f"{QUEUE}:lane_of")
 
 
+def test_what_an_upstream_has_read_does_not_come_back_to_it(simulation: Simulation) -> None:
+    simulation.run(queue_commands.enqueue([("reply.shop", "answer", b"{}", None)]))
+    simulation.redis.lpop(f"{NAMESPACE}:reply.shop")  # and its body is left where it is
+    assert [mend(simulation), mend(simulation)] == [(0, 0), (0, 0)]
+    assert not simulation.redis.exists(f"{NAMESPACE}:reply.shop")
+    simulation.redis.delete(f"{NAMESPACE}:reply.shop.msgs")
+
+
 def test_only_one_looks_in_an_interval(simulation: Simulation) -> None:
     simulation.redis.hset(f"{QUEUE}:crashes", "gone", "1|w,1,2")
     simulation.redis.sadd(f"{NAMESPACE}:__queues__", WORK)
