@@ -3,9 +3,8 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ledger.reading import decode_event
+from ledger.reading import decode_events
 from messaging.command import Command, text
 from schemas.chat_job import JobTerms
 from schemas.events import JobEvent
@@ -81,8 +80,4 @@ def _span_of(previous: str) -> tuple[str, str]:
 
 def read_all_events(namespace: str, job_id: str) -> Command[Sequence[JobEvent]]:
     """Everything that has happened to a job so far."""
-
-    def decode(answer: Any) -> Sequence[JobEvent]:
-        return [decode_event(id, fields) for id, fields in answer]
-
-    return Command(None, ("XRANGE", f"{namespace}:job:{job_id}:events", "-", "+"), decode)
+    return Command(None, ("XRANGE", f"{namespace}:job:{job_id}:events", "-", "+"), decode_events)

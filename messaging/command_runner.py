@@ -7,6 +7,7 @@ consumer reconciles instead.
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import redis
@@ -26,6 +27,7 @@ from messaging.command import Command
 from messaging.redis_access.link import RedisLink
 from messaging.script import Script
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 #: Redis is away, restarting, or handing over to a replica: the same command may go through later.
@@ -52,6 +54,10 @@ class AsyncCommandRunner(Protocol):
 
     async def run(self, command: Command[T]) -> T:
         """Sends `command`, again and again while Redis is away or full, and reads its answer."""
+        ...
+
+    async def run_all(self, commands: Sequence[Command[T]]) -> Sequence[T]:
+        """Sends all of `commands` at once, again and again while Redis is away or full, and reads their answers."""
         ...
 
     async def run_once(self, command: Command[T]) -> T:
@@ -120,25 +126,42 @@ class PipeliningRunner:
 
     async def run(self, command: Command[T]) -> T:
         """Sends `command`, again and again while Redis is away, and reads its answer."""
+        return await self._patiently(self.run_once, command)
+
+    async def run_all(self, commands: Sequence[Command[T]]) -> Sequence[T]:
+        """Sends all of `commands` at once, again and again while Redis is away, and reads their answers.
+
+        It costs less than a task for each. All are sent again if one of them has to be.
+        """
+        return await self._patiently(self._run_all_once, commands)
+
+    async def run_once(self, command: Command[T]) -> T:
+        """Sends `command` once; an answer that got lost is an error."""
+        return command.decode(await self._sent(command))
+
+    async def _run_all_once(self, commands: Sequence[Command[T]]) -> Sequence[T]:
+        answers = await asyncio.gather(*map(self._sent, commands))
+        return [command.decode(answer) for command, answer in zip(commands, answers, strict=True)]
+
+    def _sent(self, command: Command[Any]) -> asyncio.Future[Any]:
+        """The answer to come. A caller that is cancelled does not take back what may already be on its way."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, answer))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
+        return answer
+
+    async def _patiently(self, send: Callable[[S], Awaitable[T]], what: S) -> T:
         give_up_at = time.monotonic() + self._patience_s
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                return await self.run_once(command)
+                return await send(what)
             except (*TRANSIENT, *FULL):
                 if time.monotonic() + pause_s > give_up_at:
                     raise
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-
-    async def run_once(self, command: Command[T]) -> T:
-        """Sends `command` once; an answer that got lost is an error."""
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, answer))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write())
-        # Shielded by the future itself: a cancelled caller does not take back what may already be on its way.
-        return command.decode(await answer)
 
     async def close(self) -> None:
         """Closes the runner's connection. Nothing may be under way."""

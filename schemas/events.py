@@ -179,3 +179,4 @@ JobEvent = Annotated[
 ]
 
 job_event: TypeAdapter[JobEvent] = TypeAdapter(JobEvent)
+job_events: TypeAdapter[list[JobEvent]] = TypeAdapter(list[JobEvent])

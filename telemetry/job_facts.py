@@ -28,7 +28,10 @@ AttemptEnd = Literal["done", "retried", "failed", "lost", "stopped", "open"]
 """
 
 
-@dataclass(slots=True)  # made dozens of times a job: frozen, each takes three times as long
+# What is made often is not frozen: that would take three times as long.
+
+
+@dataclass(slots=True)
 class Attempt:
     """One delivery of a step's message: its wait in the queue, and the work."""
 
@@ -56,7 +59,7 @@ class Attempt:
     """When it is tried again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallFacts:
     """A tool call."""
 
@@ -72,6 +75,8 @@ class CallFacts:
     """The model's."""
     sent_us: int
     attempts: Sequence[Attempt]
+    waits_since_us: int | None
+    """Since when, or from when on, its message waits, if nobody has fetched it since."""
     ended_us: int | None
     """When its outcome was recorded."""
     outcome: OutcomeKind | None
@@ -81,7 +86,7 @@ class CallFacts:
     result_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TurnFacts:
     """A model call with its attempts, and the calls that the model asked for."""
 
@@ -89,6 +94,8 @@ class TurnFacts:
     sent_us: int
     """When its message was enqueued."""
     attempts: Sequence[Attempt]
+    waits_since_us: int | None
+    """Likewise, until the job ended."""
     answered_us: int | None
     """When the model's answer was recorded."""
     calls: Sequence[CallFacts]

@@ -1,7 +1,7 @@
 """From a job's record and events to its facts. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from ledger.job_record import JobRecord
@@ -49,7 +49,7 @@ class _Step:
                 queued_us = last.queued_us
                 self.attempts.pop()
             else:
-                self._close(len(self.attempts) - 1, delivery.fetched_us, "lost")
+                _close(last, delivery.fetched_us, "lost")
         self.attempts.append(
             Attempt(
                 number=number,
@@ -66,29 +66,39 @@ class _Step:
 
     def lose(self, delivery: Delivered) -> None:
         """Takes in what a delivery tells of those before it that were lost."""
-        known = {attempt.fetched_us: place for place, attempt in enumerate(self.attempts)}
         for lost in delivery.lost:
-            place = known.get(lost.fetched_us)
-            if place is None:
+            known = next((attempt for attempt in self.attempts if attempt.fetched_us == lost.fetched_us), None)
+            if known is None:
                 self.attempts.append(_lost_before_it_began(lost, delivery.message, self._queued_us(delivery)))
                 self.ready_us = lost.lost_us
-            elif self.attempts[place].end == "open":
-                self._close(place, lost.lost_us, "lost")
+            elif known.end == "open":
+                _close(known, lost.lost_us, "lost")
                 self.ready_us = lost.lost_us
 
     def end(self, at_us: int, end: AttemptEnd, *, number: int | None = None, **changes: object) -> None:
         """Ends the attempt with this number, and stops whatever else is open; without a number all that is open."""
-        for place, attempt in enumerate(self.attempts):
+        for attempt in self.attempts:
             if number is not None and attempt.number == number and attempt.end in ("open", "lost"):
-                self.attempts[place] = replace(attempt, ended_us=at_us, end=end, **changes)  # type: ignore[arg-type]
+                _close(attempt, at_us, end)
+                for name, value in changes.items():
+                    setattr(attempt, name, value)
             elif attempt.end == "open":
-                self._close(place, at_us, "stopped" if number is not None else end)
+                _close(attempt, at_us, "stopped" if number is not None else end)
 
-    def _close(self, place: int, at_us: int, end: AttemptEnd) -> None:
-        self.attempts[place] = replace(self.attempts[place], ended_us=at_us, end=end)
+    def waits_since_us(self, sent_us: int) -> int | None:
+        """Since when its message has waited, sent or given back or put off, if no attempt has begun since."""
+        if not self.attempts:
+            return sent_us
+        last = self.attempts[-1]
+        is_put_off = last.end in ("retried", "lost") and self.ready_us >= (last.ended_us or 0)
+        return self.ready_us if is_put_off else None
 
     def _queued_us(self, delivery: Delivered) -> int:
         return min(max(self.ready_us, delivery.enqueued_us), delivery.fetched_us)
+
+
+def _close(attempt: Attempt, at_us: int, end: AttemptEnd) -> None:
+    attempt.ended_us, attempt.end = at_us, end
 
 
 def _lost_before_it_began(lost: LostDelivery, message: str, queued_us: int) -> Attempt:
@@ -125,6 +135,7 @@ class _Call:
             tool_call_id=self.requested.tool_call_id,
             sent_us=self.sent_us,
             attempts=tuple(self.step.attempts),
+            waits_since_us=self.step.waits_since_us(self.sent_us) if self.requested.pool is not None else None,
             ended_us=ended.at_us if ended else None,
             outcome=ended.outcome if ended else None,
             cached=ended is not None and ended.cached,
@@ -136,16 +147,19 @@ class _Call:
 @dataclass(slots=True)
 class _Turn:
     number: int
+    sent_us: int = 0
     step: _Step = field(default_factory=_Step)
     answered: ModelAnswered | None = None
     calls: dict[int, _Call] = field(default_factory=dict)
 
     def facts(self) -> TurnFacts:
         attempts = tuple(self.step.attempts)
+        sent_us = attempts[0].queued_us if attempts else self.sent_us
         return TurnFacts(
             number=self.number,
-            sent_us=attempts[0].queued_us if attempts else 0,
+            sent_us=sent_us,
             attempts=attempts,
+            waits_since_us=self.step.waits_since_us(sent_us),
             answered_us=self.answered.at_us if self.answered else None,
             calls=tuple(call.facts() for _, call in sorted(self.calls.items())),
         )
@@ -160,6 +174,8 @@ class _Reading:
     ended_us: int | None = None
 
     def facts(self) -> JobFacts:
+        if self.record.turn and self.started_us is not None:
+            self._turn(self.record.turn)  # it was sent, also if nobody has fetched it
         return JobFacts(
             record=self.record,
             started_us=self.started_us,
@@ -195,7 +211,16 @@ class _Reading:
                 assert_never(event)
 
     def _turn(self, number: int) -> _Turn:
-        return self.turns.setdefault(number, _Turn(number))
+        turn = self.turns.get(number)
+        if turn is None:
+            turn = self.turns[number] = _Turn(number, self._sent_us(number))
+        return turn
+
+    def _sent_us(self, number: int) -> int:
+        """When a turn was sent: at the job's start, or with the last outcome of the turn before it."""
+        before = self.turns.get(number - 1)
+        outcomes = [call.ended.at_us for call in before.calls.values() if call.ended] if before else []
+        return max(outcomes, default=self.started_us or self.record.accepted_us)
 
     def _call(self, event: CallStarted | CallRetried | CallEnded) -> _Call | None:
         return self._turn(event.turn).calls.get(event.index)

@@ -64,7 +64,7 @@ class TelemetrySettings(DeploymentSettings):
     certificate: Path | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_CERTIFICATE")
     client_certificate: Path | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")
     client_key: Path | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_CLIENT_KEY")
-    batch_size: int = Field(512, ge=1, validation_alias="OTEL_BSP_MAX_EXPORT_BATCH_SIZE")
+    batch_size: int = Field(2048, ge=1, validation_alias="OTEL_BSP_MAX_EXPORT_BATCH_SIZE")
     sampler: Annotated[
         Literal[
             "always_on",

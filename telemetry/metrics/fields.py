@@ -22,12 +22,14 @@ __all__ = [
     "Exemplar",
     "Labels",
     "Series",
+    "SeriesSum",
     "additions_of",
     "hashes_since",
     "hour_hash",
     "minute_hash",
     "read_exemplars",
     "read_series",
+    "sum_up",
 ]
 
 TOTALS: Final = "totals"
@@ -39,6 +41,7 @@ Labels = tuple[str, ...]
 _SEPARATOR: Final = "\x1f"
 _BY_NAME: Final = {instrument.name: instrument for instrument in INSTRUMENTS}
 _MINUTE_S: Final = 60
+_MINUTE_US: Final = 60_000_000
 _HOUR_S: Final = 3600
 
 
@@ -74,6 +77,32 @@ class Exemplar:
     at_us: int
 
 
+@dataclass(slots=True)
+class SeriesSum:
+    """What some measurements of one series come to, those of one minute if it is kept by time.
+
+    Attributes:
+        instrument: The metric.
+        labels: The values of its labels.
+        minute: Since 1970; None if it is not kept by time.
+        total: The sum of the values, in the integers that are kept.
+        counts: Of a histogram, how many values fell into which bucket; None is the one of 0.
+        latest: Of a histogram, the last measurement that a trace shows, by the exponent of the smallest power of two
+            that its bucket does not exceed: each of these bounds has an exemplar.
+    """
+
+    instrument: Instrument
+    labels: Labels
+    minute: int | None
+    total: int = 0
+    counts: dict[int | None, int] = field(default_factory=dict)
+    latest: dict[int, Measurement] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self.instrument.labels):
+            raise ValueError(f"{self.instrument.name} has the labels {self.instrument.labels}, got {self.labels}")
+
+
 @dataclass(frozen=True, slots=True)
 class Additions:
     """What measurements add.
@@ -102,32 +131,42 @@ class Series:
     histograms: dict[Labels, Histogram] = field(default_factory=dict)
 
 
-def additions_of(measurements: Iterable[Measurement]) -> Additions:
-    """What to add for some measurements, in one go."""
+def sum_up(measurements: Iterable[Measurement]) -> Sequence[SeriesSum]:
+    """What measurements come to: many of them are of few series."""
+    sums: dict[tuple[Instrument, Labels, int | None], SeriesSum] = {}
+    for measurement in measurements:
+        instrument, labels, value = measurement.instrument, measurement.labels, measurement.value
+        minute = measurement.at_us // _MINUTE_US if instrument.is_kept_by_time else None
+        series = sums.get((instrument, labels, minute))
+        if series is None:
+            series = sums[instrument, labels, minute] = SeriesSum(instrument, labels, minute)
+        series.total += round(value * instrument.per_unit)
+        if instrument.kind == "histogram":
+            bucket = bucket_of(value) if value > 0 else None
+            counts = series.counts
+            counts[bucket] = counts.get(bucket, 0) + 1
+            if measurement.span is not None and bucket is not None:
+                series.latest[-(-(bucket + 1) // PER_DOUBLING)] = measurement
+    return list(sums.values())
+
+
+def additions_of(sums: Iterable[SeriesSum]) -> Additions:
+    """What to add for some sums, in one go; a series may be there more than once."""
     totals: dict[str, int] = defaultdict(int)
     by_hash: dict[str, dict[str, int]] = {TOTALS: totals}
     expires_s: dict[str, int] = {}
-    latest: dict[str, Measurement] = {}
-    prefixes: dict[tuple[Instrument, Labels], str] = {}
-    for measurement in measurements:
-        instrument, value = measurement.instrument, measurement.value
-        prefix = prefixes.get((instrument, measurement.labels))
-        if prefix is None:
-            prefix = prefixes[instrument, measurement.labels] = _field(instrument, measurement.labels, "")
-        bucket = bucket_of(value) if instrument.kind == "histogram" and value > 0 else None
+    exemplars: dict[str, str] = {}
+    for series in sums:
+        prefix = _field(series.instrument, series.labels, "")
         hashes = [totals]
-        if instrument.is_kept_by_time:
-            hashes += _of_its_time(measurement.at_us // 1_000_000, by_hash, expires_s)
-        kept = round(value * instrument.per_unit)
+        if series.minute is not None:
+            hashes += _of_its_time(series.minute * _MINUTE_S, by_hash, expires_s)
         for one in hashes:
-            if instrument.kind == "counter":
-                one[f"{prefix}n"] += kept
-            else:
-                one[f"{prefix}sum"] += kept
-                one[f"{prefix}{'zero' if bucket is None else bucket}"] += 1
-        if measurement.span is not None and bucket is not None:
-            latest[f"{prefix}{_bound_of(bucket)}"] = measurement
-    return Additions(by_hash, expires_s, {field: _shown(exemplar) for field, exemplar in latest.items()})
+            one[f"{prefix}{'n' if series.instrument.kind == 'counter' else 'sum'}"] += series.total
+            for bucket, number in series.counts.items():
+                one[f"{prefix}{'zero' if bucket is None else bucket}"] += number
+        exemplars |= {f"{prefix}{bound}": _shown(one) for bound, one in series.latest.items()}
+    return Additions(by_hash, expires_s, exemplars)
 
 
 def _of_its_time(
@@ -147,11 +186,6 @@ def _of_its_time(
 def _shown(measurement: Measurement) -> str:
     assert measurement.span is not None
     return _SEPARATOR.join((*measurement.span, repr(measurement.value), str(measurement.at_us)))
-
-
-def _bound_of(bucket: int) -> int:
-    """The smallest power of two that no value of the bucket exceeds, as its exponent: each has an exemplar."""
-    return -(-(bucket + 1) // PER_DOUBLING)
 
 
 def read_series(hashes: Iterable[Mapping[str, int]]) -> Mapping[Instrument, Series]:

@@ -4,7 +4,7 @@ Dashboards, alert rules and the table in `docs/metrics.md` are tested against th
 conventions for GenAI and messaging where they have one; ours begin with `trunkline.`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from telemetry import conventions as names
@@ -50,6 +50,7 @@ class Instrument:
         labels: The attributes that each of its series has, in the order in which their values are kept.
         description: One sentence.
         is_kept_by_time: Whether it is also kept per minute and hour, for `trunkline stats` and recent percentiles.
+        per_unit: How many of the integers that are kept make one unit.
     """
 
     name: str
@@ -58,11 +59,10 @@ class Instrument:
     labels: tuple[str, ...]
     description: str
     is_kept_by_time: bool = False
+    per_unit: int = field(init=False)
 
-    @property
-    def per_unit(self) -> int:
-        """How many of the integers that are kept make one unit."""
-        return _PER_UNIT.get(self.unit, 1)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "per_unit", _PER_UNIT.get(self.unit, 1))
 
 
 _TOOL: Final = (TOOL, VERSION, POOL)

@@ -13,7 +13,7 @@ from ledger.feed import FeedEntry
 from messaging.command_runner import AsyncCommandRunner
 from telemetry.facts_reader import FactsReader
 from telemetry.job_facts import JobFacts, may_report
-from telemetry.metrics.fields import additions_of
+from telemetry.metrics.fields import additions_of, sum_up
 from telemetry.metrics.instruments import FEED_UNMEASURED
 from telemetry.metrics.label_gate import LabelGate
 from telemetry.metrics.measurements import Measurement
@@ -55,19 +55,22 @@ class MetricsKeeper:
         for entry in entries:
             await self._apply([entry], facts)
 
-    async def _apply(self, entries: Sequence[FeedEntry], facts: Mapping[str, JobFacts]) -> bool:
+    async def _apply(self, entries: Sequence[FeedEntry], facts: Mapping[str, JobFacts | None]) -> bool:
         measurements = [measured for entry in entries for measured in self._measure(entry, facts)]
-        additions = additions_of(await self._gate.pass_through(measurements))
+        additions = additions_of(await self._gate.pass_through(sum_up(measurements)))
         ids = [entry.id for entry in entries]
         return await self._runner.run(apply_metrics(METRICS_GROUP, self._reader, ids, additions))
 
-    def _measure(self, entry: FeedEntry, facts: Mapping[str, JobFacts]) -> Sequence[Measurement]:
+    def _measure(self, entry: FeedEntry, facts: Mapping[str, JobFacts | None]) -> Sequence[Measurement]:
         if not may_report(entry):
             return ()  # a turn that is told later
         if entry.job_id not in facts:
             return (_unmeasured(entry, "expired"),)
+        of_job = facts[entry.job_id]
+        if of_job is None:
+            return (_unmeasured(entry, "unreadable"),)
         try:
-            return list(self._measuring.measure(facts[entry.job_id], entry))
+            return self._measuring.measure(of_job, entry)
         # A boundary: an entry that cannot be measured would be handed out for ever, and hold up all that follow.
         except Exception:  # noqa: BLE001
             _log.exception("a feed entry could not be measured", job=entry.job_id, turn=entry.turn)

@@ -11,9 +11,8 @@ from typing import Final
 
 from messaging.command_runner import AsyncCommandRunner
 from telemetry.metrics import instruments
-from telemetry.metrics.fields import Labels
+from telemetry.metrics.fields import Labels, SeriesSum
 from telemetry.metrics.instruments import Instrument
-from telemetry.metrics.measurements import Measurement
 from telemetry.metrics.store import admit_labels
 
 __all__ = ["MOST_VALUES", "OTHER", "LabelGate"]
@@ -48,21 +47,15 @@ class LabelGate:
         self._runner = runner
         self._passed: dict[tuple[Instrument, Labels], Labels] = {}
 
-    async def pass_through(self, measurements: Sequence[Measurement]) -> Sequence[Measurement]:
-        """The same measurements, with values that get no series of their own replaced by `other`."""
-        series = {(measurement.instrument, measurement.labels) for measurement in measurements}
-        await self._look_at([each for each in series if each not in self._passed])
-        passed = self._passed
-        return [
-            measurement
-            if (labels := passed[measurement.instrument, measurement.labels]) == measurement.labels
-            else replace(measurement, labels=labels)
-            for measurement in measurements
-        ]
-
-    async def _look_at(self, series: Sequence[tuple[Instrument, Labels]]) -> None:
+    async def pass_through(self, sums: Sequence[SeriesSum]) -> Sequence[SeriesSum]:
+        """The same sums, with values of labels that get no series of their own replaced by `other`."""
         if len(self._passed) > _MOST_REMEMBERED:
             self._passed = {each: labels for each, labels in self._passed.items() if OTHER not in labels}
+        series = {(one.instrument, one.labels) for one in sums}
+        await self._look_at([each for each in series if each not in self._passed])
+        return [replace(one, labels=self._passed[one.instrument, one.labels]) for one in sums]
+
+    async def _look_at(self, series: Sequence[tuple[Instrument, Labels]]) -> None:
         asked: dict[str, set[str]] = defaultdict(set)
         for instrument, labels in series:
             for label, value in zip(instrument.labels, labels, strict=True):

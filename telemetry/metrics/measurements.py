@@ -24,7 +24,3 @@ class Measurement:
     value: float
     at_us: int
     span: tuple[str, str] | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.labels) != len(self.instrument.labels):
-            raise ValueError(f"{self.instrument.name} has the labels {self.instrument.labels}, got {self.labels}")

@@ -4,7 +4,7 @@ Each turn is measured once, and a job at its end, whatever entries of it are rea
 says which entry is the occasion.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,22 +48,19 @@ class Measuring:
     prices: Prices
     has_trace: HasTrace
 
-    def measure(self, facts: JobFacts, entry: FeedEntry) -> Iterator[Measurement]:
+    def measure(self, facts: JobFacts, entry: FeedEntry) -> Sequence[Measurement]:
         """What `entry` is the occasion to measure, of the job that it is about."""
-        with_spans = self.has_trace(facts)
-        for measurement in self._all(facts, entry):
-            yield measurement if with_spans else _without_span(measurement)
-
-    def _all(self, facts: JobFacts, entry: FeedEntry) -> Iterator[Measurement]:
-        for turn in reported_turns(facts, entry):
-            yield from self._turn(facts, turn)
+        measurements = [measured for turn in reported_turns(facts, entry) for measured in self._turn(facts, turn)]
         if entry.what == "job" and facts.ended_us is not None:
-            yield from _job(facts, facts.ended_us)
+            measurements += _job(facts, facts.ended_us)
+        if not self.has_trace(facts):
+            for measurement in measurements:
+                measurement.span = None
+        return measurements
 
     def _turn(self, facts: JobFacts, turn: TurnFacts) -> Iterator[Measurement]:
         step = f"{facts.job_id}/{turn.number}"
-        if turn.attempts:
-            yield _message(of.SENT_MESSAGES, names.SEND, ORCHESTRATOR, turn.sent_us)
+        yield _message(of.SENT_MESSAGES, names.SEND, ORCHESTRATOR, turn.sent_us)
         for attempt in turn.attempts:
             yield from _attempt(facts, step, attempt, ORCHESTRATOR)
             if attempt.model is not None and attempt.ended_us is not None:
@@ -145,9 +142,3 @@ def _job(facts: JobFacts, at_us: int) -> Iterator[Measurement]:
 
 def _message(instrument: of.Instrument, operation: str, queue: str, at_us: int) -> Measurement:
     return Measurement(instrument, (names.REDIS, operation, queue), 1, at_us)
-
-
-def _without_span(measurement: Measurement) -> Measurement:
-    if measurement.span is None:
-        return measurement
-    return Measurement(measurement.instrument, measurement.labels, measurement.value, measurement.at_us)

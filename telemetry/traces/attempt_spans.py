@@ -1,6 +1,6 @@
 """The spans of a step's attempts: the waits in its queue, before another attempt, and the work. Pure."""
 
-from schemas.trace_ids import attempt_span_id
+from schemas.trace_ids import attempt_span_id, part_span_id
 from telemetry import conventions as names
 from telemetry.job_facts import Attempt
 from telemetry.traces.span import Attribute
@@ -25,29 +25,18 @@ def add_attempt(
     `now_us` ends what has not ended.
     """
     place = f"#{attempt.number}" if attempt.number is not None else f"#lost@{attempt.fetched_us}"
-    if previous is not None and previous.retry_us is not None and previous.ended_us is not None:
-        reason = names.RATELIMIT_WAIT if previous.error_type == _TOO_MANY_REQUESTS else names.RETRY_WAIT
-        writer.add(
-            writer.part_id(step, f"pause{place}"),
-            f"{reason} {queue}",
-            "internal",
-            parent_id=parent_id,
-            start_us=previous.ended_us,
-            until_us=attempt.queued_us,
-            attributes={},
-        )
-    writer.add(
-        writer.part_id(step, f"wait{place}"),
-        f"{names.QUEUE_WAIT} {queue}",
-        "internal",
+    add_wait(
+        writer,
+        previous,
+        place,
+        step=step,
+        queue=queue,
         parent_id=parent_id,
-        start_us=attempt.queued_us,
+        since_us=attempt.queued_us,
         until_us=attempt.fetched_us,
-        attributes={names.DESTINATION: queue, names.THROTTLED: attempt.throttled_us / 1e6},
+        throttled_us=attempt.throttled_us,
     )
-    span_id = (
-        writer.part_id(step, f"process{place}") if attempt.number is None else attempt_span_id(step, attempt.number)
-    )
+    span_id = part_span_id(step, f"process{place}") if attempt.number is None else attempt_span_id(step, attempt.number)
     writer.add(
         span_id,
         f"{names.PROCESS} {queue}",
@@ -59,6 +48,45 @@ def add_attempt(
         error_type=_error_type(attempt),
     )
     return span_id
+
+
+def add_wait(
+    writer: SpanWriter,
+    previous: Attempt | None,
+    place: str,
+    *,
+    step: str,
+    queue: str,
+    parent_id: str,
+    since_us: int,
+    until_us: int,
+    throttled_us: int = 0,
+) -> None:
+    """Adds the spans of the time before an attempt: the pause that the one before it asked for, and the wait.
+
+    They end at `until_us`, which may be before the pause is over.
+    """
+    if previous is not None and previous.retry_us is not None and previous.ended_us is not None:
+        reason = names.RATELIMIT_WAIT if previous.error_type == _TOO_MANY_REQUESTS else names.RETRY_WAIT
+        writer.add(
+            part_span_id(step, f"pause{place}"),
+            f"{reason} {queue}",
+            "internal",
+            parent_id=parent_id,
+            start_us=previous.ended_us,
+            until_us=min(since_us, until_us),
+            attributes={},
+        )
+    if since_us <= until_us:
+        writer.add(
+            part_span_id(step, f"wait{place}"),
+            f"{names.QUEUE_WAIT} {queue}",
+            "internal",
+            parent_id=parent_id,
+            start_us=since_us,
+            until_us=until_us,
+            attributes={names.DESTINATION: queue, names.THROTTLED: throttled_us / 1e6},
+        )
 
 
 def _work_attributes(attempt: Attempt, queue: str, job_id: str) -> dict[str, Attribute]:

@@ -6,6 +6,7 @@ The shape is described in docs/tracing.md.
 from collections.abc import Sequence
 
 from ledger.feed import FeedEntry
+from schemas.trace_ids import part_span_id
 from telemetry import conventions as names
 from telemetry.job_facts import JobFacts, reported_turns
 from telemetry.traces.content import Content
@@ -58,7 +59,7 @@ def _add_job(writer: SpanWriter, ended_us: int) -> None:
     started_us = facts.started_us if facts.started_us is not None else ended_us
     if started_us > record.accepted_us:
         writer.add(
-            writer.part_id(facts.job_id, "conversation"),
+            part_span_id(facts.job_id, "conversation"),
             names.CONVERSATION_WAIT,
             "internal",
             parent_id=writer.root_id,
@@ -67,7 +68,7 @@ def _add_job(writer: SpanWriter, ended_us: int) -> None:
             attributes={names.CONVERSATION_ID: record.conversation_id},
         )
     writer.add(
-        writer.part_id(facts.job_id, "send"),
+        part_span_id(facts.job_id, "send"),
         f"{names.SEND} {ORCHESTRATOR}",
         "client",
         parent_id=writer.root_id,

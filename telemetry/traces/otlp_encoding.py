@@ -17,15 +17,30 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from telemetry import conventions as names
 from telemetry.traces.span import Attribute, Span
 
-_KINDS: Final = {"internal": 1, "client": 3, "consumer": 5}
 _KEPT_ATTRIBUTES: Final = 4096
+_KEPT_NAMES: Final = 1024
+
+# Parts of spans that are the same in all of them: tags, and lengths where they are fixed.
+_TRACE_ID: Final = b"\x0a\x10"
+_SPAN_ID: Final = b"\x12\x08"
+_PARENT_ID: Final = b"\x22\x08"
+_KINDS: Final = {"internal": b"\x30\x01", "client": b"\x30\x03", "consumer": b"\x30\x05"}
+_TIMES: Final = struct.Struct("<BQBQ")
+_START_TAG, _END_TAG = 7 << 3 | 1, 8 << 3 | 1
 _SAMPLED: Final = 0x1
 _REMOTE_IS_KNOWN: Final = 0x100
 _REMOTE: Final = 0x200
 #: Field 15, status: a message whose field 3, code, is 2.
 _ERROR: Final = b"\x7a\x02\x18\x02"
-_TIMES: Final = struct.Struct("<BQBQ")
-_START_TAG, _END_TAG = 7 << 3 | 1, 8 << 3 | 1
+#: Field 16, by whether the parent is remote.
+_FLAGS: Final = {
+    is_remote: struct.pack("<HI", 0x185, _SAMPLED | _REMOTE_IS_KNOWN | (_REMOTE if is_remote else 0))
+    for is_remote in (False, True)
+}
+_DOUBLE: Final = struct.Struct("<Bd")
+_DOUBLE_TAG: Final = 4 << 3 | 1
+#: By number of the field and length of its content: tag and length in two bytes.
+_HEADS: Final = [[bytes((number << 3 | 2, length)) for length in range(0x80)] for number in range(16)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +79,21 @@ def encode_spans(
 
 def encode_span(span: Span, longest_value: int | None = None) -> bytes:
     """One span."""
-    parts = [_field(1, bytes.fromhex(span.trace_id)), _field(2, bytes.fromhex(span.span_id))]
+    parts = [_TRACE_ID, bytes.fromhex(span.trace_id), _SPAN_ID, bytes.fromhex(span.span_id)]
     if span.parent_id is not None:
-        parts.append(_field(4, bytes.fromhex(span.parent_id)))
-    parts += [
-        _field(5, span.name.encode()),
-        bytes((6 << 3, _KINDS[span.kind])),
+        parts += (_PARENT_ID, bytes.fromhex(span.parent_id))
+    parts += (
+        _name(5, span.name),
+        _KINDS[span.kind],
         _TIMES.pack(_START_TAG, span.start_us * 1000, _END_TAG, span.end_us * 1000),
-    ]
+    )
     parts += [_attribute(name, value, longest_value) for name, value in span.attributes.items()]
     for trace_id, span_id in span.links:
         link = _field(1, bytes.fromhex(trace_id)) + _field(2, bytes.fromhex(span_id))
         parts.append(_field(13, link + struct.pack("<BI", 6 << 3 | 5, _SAMPLED)))
     if span.error:
         parts.append(_ERROR)
-    flags = _SAMPLED | _REMOTE_IS_KNOWN | (_REMOTE if span.parent_is_remote else 0)
-    parts.append(struct.pack("<HI", 0x185, flags))  # the tag of field 16, fixed32, in two bytes
+    parts.append(_FLAGS[span.parent_is_remote])
     return b"".join(parts)
 
 
@@ -87,7 +101,7 @@ def _field(number: int, content: bytes) -> bytes:
     """A field of at most 15 with bytes, text or a message."""
     length = len(content)
     if length < 0x80:
-        return bytes((number << 3 | 2, length)) + content
+        return _HEADS[number][length] + content
     head = [number << 3 | 2]
     while length >= 0x80:
         head.append(length & 0x7F | 0x80)
@@ -97,7 +111,18 @@ def _field(number: int, content: bytes) -> bytes:
 
 @lru_cache(maxsize=_KEPT_ATTRIBUTES, typed=True)
 def _attribute(name: str, value: Attribute, longest_value: int | None) -> bytes:
-    return _field(9, KeyValue(key=name, value=_value(value, longest_value)).SerializeToString())
+    if isinstance(value, str):  # many never come again, nor do durations
+        encoded = _field(1, (value if longest_value is None else value[:longest_value]).encode())
+    elif isinstance(value, float):
+        encoded = _DOUBLE.pack(_DOUBLE_TAG, value)
+    else:
+        encoded = _value(value, longest_value).SerializeToString()
+    return _field(9, _name(1, name) + _field(2, encoded))
+
+
+@lru_cache(maxsize=_KEPT_NAMES)
+def _name(number: int, name: str) -> bytes:
+    return _field(number, name.encode())
 
 
 def _value(value: Attribute, longest: int | None) -> AnyValue:

@@ -6,7 +6,7 @@ critical path, which looks for the child that ended *before* the next one began,
 
 from collections.abc import Mapping
 
-from schemas.trace_ids import job_span_id, part_span_id
+from schemas.trace_ids import job_span_id
 from telemetry import conventions as names
 from telemetry.job_facts import JobFacts
 from telemetry.traces.content import Content
@@ -23,10 +23,6 @@ class SpanWriter:
         self.trace_id = facts.record.trace_id
         self.root_id = job_span_id(facts.job_id)
         self.spans: list[Span] = []
-
-    def part_id(self, step: str, part: str) -> str:
-        """The id of a span that nobody but us ever names: `part` of the job, a turn or a call."""
-        return part_span_id(step, part)
 
     def add(
         self,

@@ -51,9 +51,12 @@ class TraceExporter:
         counts = {"spans": 0, "dropped": 0, "unsampled": 0, "expired": 0, "unreadable": 0}
         spans: list[Span] = []
         for entry in telling:
-            of_job = facts.get(entry.job_id)
-            if of_job is None:
+            if entry.job_id not in facts:
                 counts["expired"] += entry.what == "job"
+                continue
+            of_job = facts[entry.job_id]
+            if of_job is None:
+                counts["unreadable"] += entry.what == "job"
             elif self._sampling.keeps(of_job):
                 try:
                     spans += spans_for(of_job, entry, await self._content(of_job))

@@ -2,16 +2,19 @@
 
 from collections import Counter
 
+from schemas.trace_ids import part_span_id
 from schemas.wire import call_id
 from telemetry import conventions as names
 from telemetry.job_facts import Attempt, CallFacts, TurnFacts
-from telemetry.traces.attempt_spans import add_attempt
+from telemetry.traces.attempt_spans import add_attempt, add_wait
 from telemetry.traces.span import Attribute
 from telemetry.traces.span_writer import SpanWriter
 
 ORCHESTRATOR = "orchestrator"
 #: What a tool is called that the catalogue does not have. Its name is the model's text, and may be anything.
 UNKNOWN_TOOL = "unknown"
+#: Where the wait of a message stands that was not fetched (again) before the end.
+_NEVER_FETCHED = "#none"
 
 
 def add_turn(writer: SpanWriter, turn: TurnFacts, *, now_us: int) -> None:
@@ -33,11 +36,22 @@ def add_turn(writer: SpanWriter, turn: TurnFacts, *, now_us: int) -> None:
             if attempt.end == "done":
                 _add_sends(writer, turn, attempt, step=step, process_id=process_id)
         previous = attempt
+    if turn.waits_since_us is not None:
+        add_wait(
+            writer,
+            previous,
+            _NEVER_FETCHED,
+            step=step,
+            queue=ORCHESTRATOR,
+            parent_id=writer.root_id,
+            since_us=turn.waits_since_us,
+            until_us=now_us,
+        )
     for call in turn.calls:
         _add_call(writer, turn, call, now_us=now_us)
     if turn.calls and turn.answered_us is not None:
         writer.add(
-            writer.part_id(step, "gather"),
+            part_span_id(step, "gather"),
             names.GATHER,
             "internal",
             parent_id=writer.root_id,
@@ -71,7 +85,7 @@ def _add_chat(writer: SpanWriter, attempt: Attempt, *, step: str, process_id: st
         attributes |= writer.content.of_chat(facts.history, answered=attempt.end == "done")
     failed = attempt.end in ("retried", "failed")
     writer.add(
-        writer.part_id(step, f"chat#{attempt.number}"),
+        part_span_id(step, f"chat#{attempt.number}"),
         f"{names.CHAT} {facts.model}",
         "client",
         parent_id=process_id,
@@ -89,7 +103,7 @@ def _add_sends(writer: SpanWriter, turn: TurnFacts, attempt: Attempt, *, step: s
     sent = Counter(call.pool for call in turn.calls if call.pool is not None)
     for pool, messages in sorted(sent.items()):
         writer.add(
-            writer.part_id(step, f"send {pool}"),
+            part_span_id(step, f"send {pool}"),
             f"{names.SEND} {pool}",
             "client",
             parent_id=process_id,
@@ -107,7 +121,7 @@ def _add_sends(writer: SpanWriter, turn: TurnFacts, attempt: Attempt, *, step: s
 
 def _add_call(writer: SpanWriter, turn: TurnFacts, call: CallFacts, *, now_us: int) -> None:
     step = call_id(writer.facts.job_id, turn.number, call.index)
-    span_id = writer.part_id(step, "call")
+    span_id = part_span_id(step, "call")
     tool = call.tool if call.version is not None else UNKNOWN_TOOL
     writer.add(
         span_id,
@@ -131,6 +145,17 @@ def _add_call(writer: SpanWriter, turn: TurnFacts, call: CallFacts, *, now_us: i
             now_us=now_us,
         )
         previous = attempt
+    if call.waits_since_us is not None:
+        add_wait(
+            writer,
+            previous,
+            _NEVER_FETCHED,
+            step=step,
+            queue=call.pool or "",
+            parent_id=span_id,
+            since_us=call.waits_since_us,
+            until_us=call.ended_us if call.ended_us is not None else now_us,
+        )
 
 
 def _call_content(writer: SpanWriter, turn: TurnFacts, call: CallFacts) -> dict[str, Attribute]:

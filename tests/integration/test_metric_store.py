@@ -17,6 +17,7 @@ from telemetry.metrics.fields import (
     minute_hash,
     read_exemplars,
     read_series,
+    sum_up,
 )
 from telemetry.metrics.histogram import Histogram
 from telemetry.metrics.instruments import TOKENS, TOOL_DURATION
@@ -49,7 +50,7 @@ class Store:
         return [id.decode() for id, _ in answer[0][1]]
 
     def apply(self, reader: str, ids: Sequence[str], *measurements: Measurement) -> bool:
-        return self.run(apply_metrics(GROUP, reader, ids, additions_of(measurements)))
+        return self.run(apply_metrics(GROUP, reader, ids, additions_of(sum_up(measurements))))
 
     def tool_durations(self) -> Histogram:
         totals = self.run(read_metrics()).totals

@@ -27,10 +27,12 @@ from schemas.job_result import JobResult
 from telemetry.facts_reader import FactsReader
 from telemetry.feed import FeedReader
 from telemetry.metrics import instruments as of
-from telemetry.metrics.fields import Series, read_series
+from telemetry.metrics import label_gate
+from telemetry.metrics.fields import Series, read_series, sum_up
 from telemetry.metrics.histogram import RELATIVE_ERROR
 from telemetry.metrics.instruments import Instrument
 from telemetry.metrics.keeper import METRICS_GROUP, MetricsKeeper
+from telemetry.metrics.measurements import Measurement
 from telemetry.metrics.measuring import Measuring
 from telemetry.metrics.prices import Prices, read_prices
 from telemetry.metrics.store import read_metrics
@@ -215,6 +217,19 @@ async def test_the_metrics_agree_with_the_ledger(redis_url: str, runner: Pipelin
     assert recently["tools"] == [each for each in everything["tools"] if each["tool"] == "wait_a_little"]
     assert recently["models"] == []
     assert recently["tools"][0]["p95_s"] == lines["wait_a_little"].durations.percentile(0.95)
+
+
+async def test_what_shares_other_is_forgotten_and_asked_for_again(
+    runner: PipeliningRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_gate, "_MOST_REMEMBERED", 150)
+    gate = label_gate.LabelGate(runner)
+    tenants = [f"tenant-{number}" for number in range(200)]
+    for _ in range(2):  # the second time there is too much to remember, and of some of it nothing is remembered
+        sums = sum_up(Measurement(of.TOKENS, (MODEL, tenant, "input"), 1, 60) for tenant in tenants)
+        passed = Counter(one.labels[1] for one in await gate.pass_through(sums))
+        assert passed[label_gate.OTHER] == 100
+        assert len(passed) == 101
 
 
 async def test_a_reader_that_dies_before_its_step_loses_and_doubles_nothing(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis.asyncio
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.dbapi import instrument_connection
@@ -16,6 +17,14 @@ from ledger.feed import read_feed_counts
 from messaging.limits import QueueLimits, Rate, set_queue_limits
 from orchestrator.model_client import ModelRefused
 from telemetry import job_facts, otlp_http
+from telemetry.facts_reader import FactsReader
+from telemetry.feed import FeedReader
+from telemetry.metrics.fields import read_series
+from telemetry.metrics.instruments import FEED_UNMEASURED, JOBS
+from telemetry.metrics.keeper import METRICS_GROUP, MetricsKeeper
+from telemetry.metrics.measuring import Measuring
+from telemetry.metrics.prices import Prices
+from telemetry.metrics.store import read_metrics
 from tests.integration.test_traces import CANARY, asks, says, traced
 from tests.otlp_receiver import OtlpReceiver
 from tests.scenarios.waiting import wait_until
@@ -102,6 +111,23 @@ async def test_a_collector_that_is_away_loses_nothing_and_what_it_refuses_is_cou
         await system.reader.read_once()
         counts = await system.reader.runner.run(read_feed_counts(NAMESPACE, "traces"))
         assert (counts["spans"], counts["dropped"] > 0) == (len(system.receiver.received), True)
+
+
+async def test_a_job_that_a_newer_process_wrote_of_holds_up_no_other(redis_url: str) -> None:
+    async with traced(redis_url) as system:
+        newer, _ = await system.running.run()
+        async with redis.asyncio.Redis.from_url(redis_url) as client:
+            event: Any = {"type": "of_the_future", "at": 1, "data": "{}"}
+            await client.xadd(f"{NAMESPACE}:job:{newer.job_id}:events", event)
+        await system.trace(says())
+        facts = FactsReader(system.reader.runner, namespace=NAMESPACE)
+        measuring = Measuring(prices=Prices(), has_trace=lambda _: True)
+        keeper = MetricsKeeper(system.reader.runner, facts=facts, measuring=measuring, reader="r")
+        await FeedReader(system.reader.runner, group=METRICS_GROUP, handle=keeper.handle, name="r").read_once()
+        counts = await system.reader.runner.run(read_feed_counts(NAMESPACE, "traces"))
+        measured = read_series([(await system.reader.runner.run(read_metrics())).totals])
+    assert (counts["unreadable"], measured[FEED_UNMEASURED].numbers) == (1, {("unreadable",): 1})
+    assert sum(measured[JOBS].numbers.values()) == 1
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from messaging.command_runner import PipeliningRunner
+from messaging.limits import pause_queue
 from messaging.redis_access.connections import async_client
 from messaging.settings import load_settings
 from orchestrator.model_client import ModelAnswer, ModelCall, ModelRefused, ModelUnavailable
@@ -20,6 +22,7 @@ from telemetry.facts_reader import FactsReader
 from telemetry.feed import FeedReader
 from telemetry.process import feed_readers
 from telemetry.settings import TelemetrySettings
+from telemetry.traces.job_spans import spans_so_far
 from tests.in_process import InProcess, deployment
 from tests.otlp_receiver import OtlpReceiver
 from tests.trace_tree import Node, check_trace, critical_path, tree_of
@@ -129,6 +132,9 @@ async def test_every_kind_of_job_leaves_one_tree_that_agrees_with_the_ledger(red
         await _a_job_that_fails(system)
         await _a_job_that_is_cancelled(system)
         await _a_job_that_expires(system)
+        await _a_job_that_ends_before_its_turn_is_fetched(system)
+        await _a_job_that_expires_before_the_next_try(system)
+        await _a_call_that_nobody_fetched(system)
         await _a_conversation_that_goes_on(system)
         await _a_trace_of_the_upstream(system)
         assert not [body for body in system.receiver.bodies if CANARY.encode() in body]
@@ -224,6 +230,41 @@ async def _a_job_that_expires(system: Traced) -> None:
     root, result = await system.trace(asks(("linger", {})), timeout_ms=700)
     assert result.state in ("expired", "completed", "failed")
     assert root.named("execute_tool linger")[0].failed
+
+
+async def _a_job_that_ends_before_its_turn_is_fetched(system: Traced) -> None:
+    async with paused(system, "orchestrator"):
+        accepted = await system.running.client.submit("go")
+        await asyncio.sleep(0.3)
+        facts = (await FactsReader(system.reader.runner, namespace="{trunkline}").read([accepted.job_id])).popitem()[1]
+        assert facts is not None
+        assert spans_so_far(facts, now_us=time.time_ns() // 1000)[-1].name == "queue.wait orchestrator"
+        await system.running.client.cancel(accepted.job_id)
+        root, _ = await system.trace_of(accepted.job_id)
+    assert [child.name for child in root.children] == ["send orchestrator", "queue.wait orchestrator"]
+
+
+async def _a_job_that_expires_before_the_next_try(system: Traced) -> None:
+    too_many = ModelUnavailable("slow down", retry_after_s=60, error_type="429")
+    root, result = await system.trace(too_many, timeout_ms=500)
+    assert result.state == "expired"
+    assert root.children[-1].name == "ratelimit.wait orchestrator"
+
+
+async def _a_call_that_nobody_fetched(system: Traced) -> None:
+    async with paused(system, "p"):
+        root, result = await system.trace(asks(("look", {"text": "x"})), timeout_ms=500)
+    assert result.state == "expired"
+    (call,) = root.named("execute_tool look")
+    assert [child.name for child in call.children] == ["queue.wait p"]
+
+
+@asynccontextmanager
+async def paused(system: Traced, queue: str) -> AsyncIterator[None]:
+    """No message of the queue is fetched."""
+    await system.reader.runner.run(pause_queue(queue, paused=True))
+    yield
+    await system.reader.runner.run(pause_queue(queue, paused=False))
 
 
 async def _a_conversation_that_goes_on(system: Traced) -> None:
