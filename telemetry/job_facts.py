@@ -5,7 +5,7 @@ since 1970 by Redis's clock. What is not known is None, and nothing is guessed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from ledger.feed import FeedEntry
@@ -59,8 +59,28 @@ class Attempt:
     """When it is tried again."""
 
 
-@dataclass(slots=True)
-class CallFacts:
+@dataclass(slots=True, kw_only=True)
+class Step:
+    """What turns and calls have in common: a message, and attempts at what it asks for."""
+
+    sent_us: int
+    """When its message was enqueued."""
+    attempts: list[Attempt] = field(default_factory=list)
+    ready_us: int = 0
+    """Since when, or from when on, its message waited before its last attempt, if it was given back or put off."""
+
+    @property
+    def waits_since_us(self) -> int | None:
+        """Since when, or from when on, its message waits; None if the last attempt began after that."""
+        if not self.attempts:
+            return self.sent_us
+        last = self.attempts[-1]
+        is_put_off = last.end in ("retried", "lost") and self.ready_us >= (last.ended_us or 0)
+        return self.ready_us if is_put_off else None
+
+
+@dataclass(slots=True, kw_only=True)
+class CallFacts(Step):
     """A tool call."""
 
     index: int
@@ -73,32 +93,23 @@ class CallFacts:
     arguments: str
     tool_call_id: str
     """The model's."""
-    sent_us: int
-    attempts: Sequence[Attempt]
-    waits_since_us: int | None
-    """Since when, or from when on, its message waits, if nobody has fetched it since."""
-    ended_us: int | None
+    ended_us: int | None = None
     """When its outcome was recorded."""
-    outcome: OutcomeKind | None
+    outcome: OutcomeKind | None = None
     cached: bool = False
     elapsed_us: int | None = None
     """How long its last attempt ran."""
     result_bytes: int | None = None
 
 
-@dataclass(slots=True)
-class TurnFacts:
+@dataclass(slots=True, kw_only=True)
+class TurnFacts(Step):
     """A model call with its attempts, and the calls that the model asked for."""
 
     number: int
-    sent_us: int
-    """When its message was enqueued."""
-    attempts: Sequence[Attempt]
-    waits_since_us: int | None
-    """Likewise, until the job ended."""
-    answered_us: int | None
+    answered_us: int | None = None
     """When the model's answer was recorded."""
-    calls: Sequence[CallFacts]
+    calls: Sequence[CallFacts] = ()
 
     @property
     def gathered_us(self) -> int | None:
@@ -132,7 +143,7 @@ def reported_turns(facts: JobFacts, entry: FeedEntry) -> Sequence[TurnFacts]:
     turn that ends late is the occasion for those before it.
     """
     last = entry.turn
-    late = [turn.number for turn in facts.turns if turn.number < facts.record.turn and _is_late(turn, facts)]
+    late = [turn.number for turn in _late_turns(facts)]
     if entry.what == "turn" and last not in late:
         return ()
     told_before = max((number for number in late if number < last), default=0)
@@ -141,7 +152,7 @@ def reported_turns(facts: JobFacts, entry: FeedEntry) -> Sequence[TurnFacts]:
 
 def has_been_long(facts: JobFacts) -> bool:
     """Whether a turn of the job ended late; then it is reported turn by turn."""
-    return any(turn.number < facts.record.turn and _is_late(turn, facts) for turn in facts.turns)
+    return bool(_late_turns(facts))
 
 
 def may_report(entry: FeedEntry) -> bool:
@@ -149,5 +160,8 @@ def may_report(entry: FeedEntry) -> bool:
     return entry.what == "job" or entry.ended_us - entry.accepted_us >= LONG_JOB_US - 1_000_000
 
 
-def _is_late(turn: TurnFacts, facts: JobFacts) -> bool:
-    return turn.gathered_us is not None and turn.gathered_us - facts.record.accepted_us >= LONG_JOB_US
+def _late_turns(facts: JobFacts) -> Sequence[TurnFacts]:
+    late_us = facts.record.accepted_us + LONG_JOB_US
+    if facts.ended_us is not None and facts.ended_us < late_us:
+        return ()
+    return [turn for turn in facts.turns if turn.number < facts.record.turn and (turn.gathered_us or 0) >= late_us]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from schemas.trace_ids import attempt_span_id, job_span_id
 from telemetry.metrics.histogram import PER_DOUBLING, Histogram, bucket_of
 from telemetry.metrics.instruments import INSTRUMENTS, Instrument
 from telemetry.metrics.measurements import Measurement
@@ -185,7 +186,9 @@ def _of_its_time(
 
 def _shown(measurement: Measurement) -> str:
     assert measurement.span is not None
-    return _SEPARATOR.join((*measurement.span, repr(measurement.value), str(measurement.at_us)))
+    trace_id, id, attempt = measurement.span
+    span_id = job_span_id(id) if attempt is None else attempt_span_id(id, attempt)
+    return _SEPARATOR.join((trace_id, span_id, repr(measurement.value), str(measurement.at_us)))
 
 
 def read_series(hashes: Iterable[Mapping[str, int]]) -> Mapping[Instrument, Series]:

@@ -11,6 +11,7 @@ buckets at powers of two are exact too. The estimate of a percentile is the one 
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,18 +28,17 @@ RELATIVE_ERROR: Final = (BASE - 1) / (BASE + 1)
 
 PER_DOUBLING: Final = 1 << SCALE
 
+_MANTISSAS: Final = [0.5 * 2.0 ** (index / PER_DOUBLING) for index in range(PER_DOUBLING)]
+"""Where buckets end between 0.5 and 1, which is where `frexp` puts the mantissa of every value."""
+
 
 def bucket_of(value: float) -> int:
     """The bucket of a value greater than 0.
 
-    Powers of two are exactly at the upper bound of theirs; elsewhere a value within a rounding error of a bound may be
-    on its other side.
+    Powers of two are exactly at the upper bound of theirs.
     """
     mantissa, exponent = math.frexp(value)  # value == mantissa * 2**exponent, 0.5 <= mantissa < 1
-    if mantissa == 0.5:
-        return (exponent - 1) * PER_DOUBLING - 1
-    within = math.ceil(math.log2(mantissa * 2) * PER_DOUBLING) - 1
-    return (exponent - 1) * PER_DOUBLING + min(max(within, 0), PER_DOUBLING - 1)
+    return (exponent - 1) * PER_DOUBLING + bisect_left(_MANTISSAS, mantissa) - 1
 
 
 def upper_bound(bucket: int) -> float:

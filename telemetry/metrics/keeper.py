@@ -56,8 +56,8 @@ class MetricsKeeper:
             await self._apply([entry], facts)
 
     async def _apply(self, entries: Sequence[FeedEntry], facts: Mapping[str, JobFacts | None]) -> bool:
-        measurements = [measured for entry in entries for measured in self._measure(entry, facts)]
-        additions = additions_of(await self._gate.pass_through(sum_up(measurements)))
+        sums = sum_up(measured for entry in entries for measured in self._measure(entry, facts))
+        additions = additions_of(await self._gate.pass_through(sums))
         ids = [entry.id for entry in entries]
         return await self._runner.run(apply_metrics(METRICS_GROUP, self._reader, ids, additions))
 

@@ -11,7 +11,6 @@ from typing import Final
 from ledger.feed import FeedEntry
 from schemas.call import OutcomeKind
 from schemas.events import ModelFacts
-from schemas.trace_ids import attempt_span_id, job_span_id
 from schemas.wire import call_id
 from telemetry import conventions as names
 from telemetry.job_facts import Attempt, CallFacts, JobFacts, TurnFacts, reported_turns
@@ -71,7 +70,7 @@ class Measuring:
     def _model_call(
         self, facts: JobFacts, step: str, attempt: Attempt, model: ModelFacts, at_us: int
     ) -> Iterator[Measurement]:
-        span = (facts.record.trace_id, attempt_span_id(step, model.attempt))
+        span = (facts.record.trace_id, step, model.attempt)
         chat = (names.CHAT, names.PROVIDER_OPENAI, model.model)
         failed = attempt.end in ("retried", "failed")
         error = (attempt.error_type or _OTHER) if failed else _NO_ERROR
@@ -94,7 +93,7 @@ def _call(facts: JobFacts, call: CallFacts, id: str) -> Iterator[Measurement]:
     at_us = call.ended_us
     tool = (UNKNOWN_TOOL, "", "") if call.version is None else (call.tool, call.version, call.pool or "")
     began = [attempt for attempt in call.attempts if attempt.number is not None]
-    span = (facts.record.trace_id, attempt_span_id(id, began[-1].number or 1)) if began else None
+    span = (facts.record.trace_id, id, began[-1].number or 1) if began else None
     yield Measurement(of.TOOL_CALLS, (*tool, call.outcome), 1, at_us)
     if call.pool is not None:
         error = _NO_ERROR if call.outcome == "succeeded" else call.outcome
@@ -116,7 +115,7 @@ def _attempt(facts: JobFacts, step: str, attempt: Attempt, queue: str) -> Iterat
         yield Measurement(of.LOST_DELIVERIES, (queue,), 1, at_us)
     if attempt.number is None or attempt.began_us is None:
         return
-    span = (facts.record.trace_id, attempt_span_id(step, attempt.number))
+    span = (facts.record.trace_id, step, attempt.number)
     yield _message(of.CONSUMED_MESSAGES, names.PROCESS, queue, attempt.began_us)
     yield Measurement(of.QUEUE_WAIT, (queue,), max(0, attempt.fetched_us - attempt.queued_us) / 1e6, at_us, span)
     if attempt.ended_us is not None:
@@ -128,7 +127,7 @@ def _attempt(facts: JobFacts, step: str, attempt: Attempt, queue: str) -> Iterat
 
 def _job(facts: JobFacts, at_us: int) -> Iterator[Measurement]:
     record = facts.record
-    span = (record.trace_id, job_span_id(facts.job_id))
+    span = (record.trace_id, facts.job_id, None)
     called = [attempt.model.model for turn in facts.turns for attempt in turn.attempts if attempt.model is not None]
     model = record.terms.model or (called[0] if called else "")
     elapsed_s = (at_us - record.accepted_us) / 1e6

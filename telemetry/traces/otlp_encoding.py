@@ -6,6 +6,7 @@ opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto; tests read 
 """
 
 import struct
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +18,8 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from telemetry import conventions as names
 from telemetry.traces.span import Attribute, Span
 
-_KEPT_ATTRIBUTES: Final = 4096
+_MOST_KNOWN_VALUES: Final = 512
+_LONGEST_KNOWN: Final = 300
 _KEPT_NAMES: Final = 1024
 
 # Parts of spans that are the same in all of them: tags, and lengths where they are fixed.
@@ -44,7 +46,7 @@ _HEADS: Final = [[bytes((number << 3 | 2, length)) for length in range(0x80)] fo
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedSpans:
+class ExportRequest:
     """A request that exports spans."""
 
     body: bytes
@@ -56,29 +58,20 @@ class EncodedSpans:
 
 def resource(attributes: Mapping[str, Attribute]) -> Resource:
     """Who says it all."""
-    return Resource(attributes=[KeyValue(key=name, value=_value(value, None)) for name, value in attributes.items()])
+    return Resource(attributes=[KeyValue(key=name, value=_value(value)) for name, value in attributes.items()])
 
 
-def encode_spans(
-    spans: Sequence[Span], *, of: Resource, version: str, longest_value: int | None = None
-) -> EncodedSpans:
-    """A request that exports spans.
-
-    Args:
-        spans: What is exported.
-        of: The resource.
-        version: Of Trunkline.
-        longest_value: Longer text of an attribute is cut there.
-    """
+def export_request(spans: Sequence[bytes], *, of: Resource, version: str) -> ExportRequest:
+    """A request that exports encoded spans of a resource, by this version of Trunkline."""
     scope = InstrumentationScope(name=names.SCOPE_NAME, version=version)
     parts = [_field(1, scope.SerializeToString())]
-    parts += [_field(2, encode_span(span, longest_value)) for span in spans]
+    parts += [_field(2, span) for span in spans]
     parts.append(_field(3, names.SCHEMA_URL.encode()))
-    return EncodedSpans(_field(1, _field(1, of.SerializeToString()) + _field(2, b"".join(parts))))
+    return ExportRequest(_field(1, _field(1, of.SerializeToString()) + _field(2, b"".join(parts))))
 
 
-def encode_span(span: Span, longest_value: int | None = None) -> bytes:
-    """One span."""
+def encode_span(span: Span, *, longest_value: int | None = None) -> bytes:
+    """One span; text of its attributes that is longer than `longest_value` is cut there."""
     parts = [_TRACE_ID, bytes.fromhex(span.trace_id), _SPAN_ID, bytes.fromhex(span.span_id)]
     if span.parent_id is not None:
         parts += (_PARENT_ID, bytes.fromhex(span.parent_id))
@@ -87,7 +80,9 @@ def encode_span(span: Span, longest_value: int | None = None) -> bytes:
         _KINDS[span.kind],
         _TIMES.pack(_START_TAG, span.start_us * 1000, _END_TAG, span.end_us * 1000),
     )
-    parts += [_attribute(name, value, longest_value) for name, value in span.attributes.items()]
+    for name, value in span.attributes.items():
+        short = value if longest_value is None else _cut(value, longest_value)
+        parts.append(_KNOWN_ATTRIBUTES[name].get(short) or _new_attribute(name, short))
     for trace_id, span_id in span.links:
         link = _field(1, bytes.fromhex(trace_id)) + _field(2, bytes.fromhex(span_id))
         parts.append(_field(13, link + struct.pack("<BI", 6 << 3 | 5, _SAMPLED)))
@@ -102,6 +97,8 @@ def _field(number: int, content: bytes) -> bytes:
     length = len(content)
     if length < 0x80:
         return _HEADS[number][length] + content
+    if length < 0x4000:
+        return bytes((number << 3 | 2, length & 0x7F | 0x80, length >> 7)) + content
     head = [number << 3 | 2]
     while length >= 0x80:
         head.append(length & 0x7F | 0x80)
@@ -109,15 +106,24 @@ def _field(number: int, content: bytes) -> bytes:
     return bytes((*head, length)) + content
 
 
-@lru_cache(maxsize=_KEPT_ATTRIBUTES, typed=True)
-def _attribute(name: str, value: Attribute, longest_value: int | None) -> bytes:
-    if isinstance(value, str):  # many never come again, nor do durations
-        encoded = _field(1, (value if longest_value is None else value[:longest_value]).encode())
+#: By name and value. The values of a name are all of one type.
+_KNOWN_ATTRIBUTES: Final[defaultdict[str, dict[Attribute, bytes]]] = defaultdict(dict)
+
+
+def _new_attribute(name: str, value: Attribute) -> bytes:
+    known = _KNOWN_ATTRIBUTES[name]
+    if len(known) == _MOST_KNOWN_VALUES:  # most of them never come again
+        known.clear()
+    if isinstance(value, str):
+        encoded = _field(1, value.encode())
     elif isinstance(value, float):
         encoded = _DOUBLE.pack(_DOUBLE_TAG, value)
     else:
-        encoded = _value(value, longest_value).SerializeToString()
-    return _field(9, _name(1, name) + _field(2, encoded))
+        encoded = _value(value).SerializeToString()
+    attribute = _field(9, _name(1, name) + _field(2, encoded))
+    if len(attribute) <= _LONGEST_KNOWN:  # not what was said
+        known[value] = attribute
+    return attribute
 
 
 @lru_cache(maxsize=_KEPT_NAMES)
@@ -125,13 +131,19 @@ def _name(number: int, name: str) -> bytes:
     return _field(number, name.encode())
 
 
-def _value(value: Attribute, longest: int | None) -> AnyValue:
+def _value(value: Attribute) -> AnyValue:
     if isinstance(value, str):
-        return AnyValue(string_value=value if longest is None else value[:longest])
+        return AnyValue(string_value=value)
     if isinstance(value, bool):
         return AnyValue(bool_value=value)
     if isinstance(value, int):
         return AnyValue(int_value=value)
     if isinstance(value, float):
         return AnyValue(double_value=value)
-    return AnyValue(array_value=ArrayValue(values=[_value(one, longest) for one in value]))
+    return AnyValue(array_value=ArrayValue(values=[_value(one) for one in value]))
+
+
+def _cut(value: Attribute, longest: int) -> Attribute:
+    if isinstance(value, str):
+        return value[:longest]
+    return value if isinstance(value, bool | int | float) else tuple(one[:longest] for one in value)

@@ -14,8 +14,7 @@ from telemetry.otlp_http import OtlpHttpExporter
 from telemetry.settings import TelemetrySettings
 from telemetry.traces.content import Content
 from telemetry.traces.job_spans import spans_for
-from telemetry.traces.otlp_encoding import encode_spans, resource
-from telemetry.traces.span import Span
+from telemetry.traces.otlp_encoding import encode_span, export_request, resource
 
 _log = structlog.get_logger(__name__)
 
@@ -49,7 +48,7 @@ class TraceExporter:
         telling = [entry for entry in entries if may_report(entry)]
         facts = await self._facts.read(entry.job_id for entry in telling)
         counts = {"spans": 0, "dropped": 0, "unsampled": 0, "expired": 0, "unreadable": 0}
-        spans: list[Span] = []
+        spans: list[bytes] = []
         for entry in telling:
             if entry.job_id not in facts:
                 counts["expired"] += entry.what == "job"
@@ -59,7 +58,8 @@ class TraceExporter:
                 counts["unreadable"] += entry.what == "job"
             elif self._sampling.keeps(of_job):
                 try:
-                    spans += spans_for(of_job, entry, await self._content(of_job))
+                    of_entry = spans_for(of_job, entry, await self._content(of_job))
+                    spans += [encode_span(span, longest_value=self._longest_value) for span in of_entry]
                 # A boundary: one job that we do not understand must not hold up all others for ever.
                 except Exception:  # noqa: BLE001
                     _log.exception("no spans could be made of a job", job=entry.job_id)
@@ -67,7 +67,7 @@ class TraceExporter:
             else:
                 counts["unsampled"] += entry.what == "job"
         for batch in _batches(spans, self._batch_size):
-            request = encode_spans(batch, of=self._resource, version=self._version, longest_value=self._longest_value)
+            request = export_request(batch, of=self._resource, version=self._version)
             counts["spans" if await self._exporter.send(request) else "dropped"] += len(batch)
         return counts
 
@@ -80,5 +80,5 @@ class TraceExporter:
         return Content(conversation=conversation, results=results)
 
 
-def _batches(spans: Sequence[Span], size: int) -> list[Sequence[Span]]:
+def _batches(spans: Sequence[bytes], size: int) -> list[Sequence[bytes]]:
     return [spans[start : start + size] for start in range(0, len(spans), size)]

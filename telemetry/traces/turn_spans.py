@@ -145,13 +145,13 @@ def _add_call(writer: SpanWriter, turn: TurnFacts, call: CallFacts, *, now_us: i
             now_us=now_us,
         )
         previous = attempt
-    if call.waits_since_us is not None:
+    if call.pool is not None and call.waits_since_us is not None:
         add_wait(
             writer,
             previous,
             _NEVER_FETCHED,
             step=step,
-            queue=call.pool or "",
+            queue=call.pool,
             parent_id=span_id,
             since_us=call.waits_since_us,
             until_us=call.ended_us if call.ended_us is not None else now_us,

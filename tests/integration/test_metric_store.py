@@ -9,6 +9,7 @@ import redis
 
 from messaging.command import Command
 from messaging.command_runner import BlockingRunner
+from schemas.trace_ids import attempt_span_id, job_span_id
 from telemetry.metrics.fields import (
     HOURS_KEPT,
     MINUTES_KEPT,
@@ -21,7 +22,7 @@ from telemetry.metrics.fields import (
 )
 from telemetry.metrics.histogram import Histogram
 from telemetry.metrics.instruments import TOKENS, TOOL_DURATION
-from telemetry.metrics.measurements import Measurement
+from telemetry.metrics.measurements import MeasuredSpan, Measurement
 from telemetry.metrics.store import admit_labels, apply_metrics, read_hashes, read_metrics
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ def store(redis_url: str) -> Iterator[Store]:
         yield Store(client)
 
 
-def ran(seconds: float, *, at_us: int = AT_US, span: tuple[str, str] | None = None) -> Measurement:
+def ran(seconds: float, *, at_us: int = AT_US, span: MeasuredSpan | None = None) -> Measurement:
     return Measurement(TOOL_DURATION, TOOL, seconds, at_us, span)
 
 
@@ -140,13 +141,13 @@ def test_what_is_too_old_to_be_kept_by_time_counts_all_the_same(store: Store) ->
 
 
 def test_the_latest_exemplar_of_a_bucket_is_kept(store: Store) -> None:
-    spans = [("a" * 32, "1" * 16), ("b" * 32, "2" * 16), ("c" * 32, "3" * 16)]
+    spans = [("a" * 32, "job_a_1/1", 1), ("b" * 32, "job_a_1/2", 3), ("c" * 32, "job_a_1", None)]
     measured = [ran(seconds, span=span) for seconds, span in zip((3.0, 4.0, 4.5), spans, strict=True)]
     store.apply("a", store.deliver("a"), *measured)
     exemplars = read_exemplars(store.run(read_metrics()).exemplars)[TOOL_DURATION, TOOL]
-    assert {bound: (shown.trace_id, shown.value) for bound, shown in exemplars.items()} == {
-        2: ("b" * 32, 4.0),
-        3: ("c" * 32, 4.5),
+    assert {bound: (shown.trace_id, shown.span_id, shown.value) for bound, shown in exemplars.items()} == {
+        2: ("b" * 32, attempt_span_id("job_a_1/2", 3), 4.0),
+        3: ("c" * 32, job_span_id("job_a_1"), 4.5),
     }
 
 

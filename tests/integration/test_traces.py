@@ -236,7 +236,8 @@ async def _a_job_that_ends_before_its_turn_is_fetched(system: Traced) -> None:
     async with paused(system, "orchestrator"):
         accepted = await system.running.client.submit("go")
         await asyncio.sleep(0.3)
-        facts = (await FactsReader(system.reader.runner, namespace="{trunkline}").read([accepted.job_id])).popitem()[1]
+        read = await FactsReader(system.reader.runner, namespace="{trunkline}").read([accepted.job_id])
+        facts = read[accepted.job_id]
         assert facts is not None
         assert spans_so_far(facts, now_us=time.time_ns() // 1000)[-1].name == "queue.wait orchestrator"
         await system.running.client.cancel(accepted.job_id)
