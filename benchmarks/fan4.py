@@ -65,6 +65,8 @@ class Saturated:
     cpu_ms_per_job: Mapping[str, float]
     """By process."""
     redis_calls_per_job: float
+    model_cpu_ms: float
+    """Per job, of the model server: the same work for every contender, so it tells how fast the machine was."""
     other_cpu_share: float
     """Of all processors, used by neither the contender nor the benchmark."""
 
@@ -148,19 +150,20 @@ def saturate(running: Running, *, model_pid: int) -> Saturated:
     """Measures a contender that has always more to do."""
     loop = ClosedLoop(running.client, outstanding=OUTSTANDING)
     loop.run(RESUME_S)
-    calls, busy, own = _calls(running.redis), busy_s(), cpu_s(model_pid) + time.process_time()
+    calls, busy, model, driver = _calls(running.redis), busy_s(), cpu_s(model_pid), time.process_time()
     before, began = running.processes.cpu_s(), time.perf_counter()
     jobs = loop.run(SATURATED_S)
     took_s = time.perf_counter() - began
     used_s = {name: used - before[name] for name, used in running.processes.cpu_s().items()}
-    own = cpu_s(model_pid) + time.process_time() - own
-    others_s = busy_s() - busy - own - sum(used_s.values())
+    model, driver = cpu_s(model_pid) - model, time.process_time() - driver
+    others_s = busy_s() - busy - model - driver - sum(used_s.values())
     calls = _calls(running.redis) - calls
     loop.drain()
     return Saturated(
         jobs_per_s=jobs / took_s,
         cpu_ms_per_job={name: used * 1000 / jobs for name, used in used_s.items()},
         redis_calls_per_job=calls / jobs,
+        model_cpu_ms=model * 1000 / jobs,
         other_cpu_share=max(0.0, others_s / took_s / (os.cpu_count() or 1)),
     )
 
