@@ -1,14 +1,14 @@
 """What telemetry costs: fan4 without facts, with them, with every trace exported beside it, and with a dead collector.
 
-Four deployments, each with a Redis of its own, take turns; whoever is not measured is halted. Ratios are taken within
-a round. `throughput_cost_share` is what is lost when the telemetry process, and a collector that takes everything, share
+Four deployments, each with a Redis of its own, take turns; whoever is not measured is halted. Ratios are taken within a
+round. `throughput_cost_share` is what is lost when the telemetry process, and a collector that takes everything, share
 the two processors with all the rest.
 
 `hot_path_cost_share` compares the CPU time of orchestrator, worker and Redis with facts to that without, where
-`without_facts` takes the recording away. (The one event that the submit records, in the client's script, stays.) That is
-a few hundredths, while the same work takes a tenth more or less time from one second to the next, and more of it the busier
-the processors are; so it counts in CPU time of the model server, whose work is always the same. Differences between
-rounds are a third so. `hot_path_cpu_share` is the same in plain seconds.
+`without_facts` takes the recording away. (The one event that the submit records, in the client's script, stays.) It is
+a few hundredths, while the same work takes a tenth more or less time from one second to the next, and more the busier
+the processors are; so it is counted in CPU time of the model server, whose work is always the same.
+`hot_path_cpu_share` is the same in plain seconds.
 """
 
 import tempfile
