@@ -6,6 +6,7 @@ its in-memory one because that is quick.
 
 import subprocess
 import sys
+import time
 import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -55,10 +56,25 @@ def empty_redis() -> None:
         client.flushall()
 
 
+#: They send a message and then patch what is called after its actor, as if nobody could pick it up in between.
+_PATCH_AFTER_SENDING = frozenset(
+    f"test_redis_consumer_{what}_can_retry_on_connection_error" for what in ("ack", "nack")
+)
+
+
+class _Unhurried(Middleware):
+    """Lets a message lie for as long as Dramatiq's Redis broker would."""
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        time.sleep(0.3)
+
+
 @pytest.fixture
-def redis_broker() -> Iterator[BrokerUnderTest]:
+def redis_broker(request: pytest.FixtureRequest) -> Iterator[BrokerUnderTest]:
     """Our broker, as the one that actors are declared on."""
     broker = BrokerUnderTest()
+    if request.node.name in _PATCH_AFTER_SENDING:
+        broker.add_middleware(_Unhurried())
     dramatiq.set_broker(broker)
     broker.emit_after("process_boot")  # as the command does; the time limit's middleware begins with it
     yield broker
