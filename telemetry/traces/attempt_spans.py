@@ -1,8 +1,10 @@
 """The spans of a step's attempts: the waits in its queue, before another attempt, and the work. Pure."""
 
+from collections.abc import Sequence
+
 from schemas.trace_ids import attempt_span_id, part_span_id
 from telemetry import conventions as names
-from telemetry.job_facts import Attempt
+from telemetry.job_facts import Attempt, Step
 from telemetry.traces.span import Attribute
 from telemetry.traces.span_writer import SpanWriter
 
@@ -10,52 +12,67 @@ from telemetry.traces.span_writer import SpanWriter
 _TOO_MANY_REQUESTS = "429"
 
 
-def add_attempt(
-    writer: SpanWriter,
-    attempt: Attempt,
-    previous: Attempt | None,
-    *,
-    step: str,
-    queue: str,
-    parent_id: str,
-    now_us: int,
-) -> str:
-    """Adds the spans of one attempt of `step` (`job/turn` or `job/turn/index`); answers the id of that of its work.
+def add_attempts(
+    writer: SpanWriter, step: Step, id: str, *, queue: str, parent_id: str, until_us: int
+) -> Sequence[tuple[Attempt, str]]:
+    """Adds the spans of all attempts of a step, and of the wait that no attempt ended; `until_us` ends what is open.
 
-    `now_us` ends what has not ended.
+    Args:
+        writer: Takes the spans.
+        step: The turn or call.
+        id: Its id, `job/turn` or `job/turn/index`.
+        queue: Where its message waits.
+        parent_id: The span that they hang under.
+        until_us: When the step ended, or now.
+
+    Returns:
+        The attempts, each with the id of the span of its work.
     """
-    place = f"#{attempt.number}" if attempt.number is not None else f"#lost@{attempt.fetched_us}"
-    add_wait(
-        writer,
-        previous,
-        place,
-        step=step,
-        queue=queue,
-        parent_id=parent_id,
-        since_us=attempt.queued_us,
-        until_us=attempt.fetched_us,
-        throttled_us=attempt.throttled_us,
-    )
-    span_id = part_span_id(step, f"process{place}") if attempt.number is None else attempt_span_id(step, attempt.number)
-    writer.add(
-        span_id,
-        f"{names.PROCESS} {queue}",
-        "consumer",
-        parent_id=parent_id,
-        start_us=attempt.fetched_us,
-        until_us=attempt.ended_us if attempt.ended_us is not None else now_us,
-        attributes=_work_attributes(attempt, queue, writer.facts.job_id),
-        error_type=_error_type(attempt),
-    )
-    return span_id
+    added: list[tuple[Attempt, str]] = []
+    previous: Attempt | None = None
+    for attempt in step.attempts:
+        place = f"#{attempt.number}" if attempt.number is not None else f"#lost@{attempt.fetched_us}"
+        _add_wait(
+            writer,
+            previous,
+            part_of=(id, place),
+            queue=queue,
+            parent_id=parent_id,
+            since_us=attempt.queued_us,
+            until_us=attempt.fetched_us,
+            throttled_us=attempt.throttled_us,
+        )
+        span_id = part_span_id(id, f"process{place}") if attempt.number is None else attempt_span_id(id, attempt.number)
+        writer.add(
+            span_id,
+            f"{names.PROCESS} {queue}",
+            "consumer",
+            parent_id=parent_id,
+            start_us=attempt.fetched_us,
+            until_us=attempt.ended_us if attempt.ended_us is not None else until_us,
+            attributes=_work_attributes(attempt, queue, writer.facts.job_id),
+            error_type=_error_type(attempt),
+        )
+        added.append((attempt, span_id))
+        previous = attempt
+    if (since_us := step.waits_since_us) is not None:
+        _add_wait(
+            writer,
+            previous,
+            part_of=(id, "#none"),
+            queue=queue,
+            parent_id=parent_id,
+            since_us=since_us,
+            until_us=until_us,
+        )
+    return added
 
 
-def add_wait(
+def _add_wait(
     writer: SpanWriter,
     previous: Attempt | None,
-    place: str,
     *,
-    step: str,
+    part_of: tuple[str, str],
     queue: str,
     parent_id: str,
     since_us: int,
@@ -66,6 +83,7 @@ def add_wait(
 
     They end at `until_us`, which may be before the pause is over.
     """
+    step, place = part_of
     if previous is not None and previous.retry_us is not None and previous.ended_us is not None:
         reason = names.RATELIMIT_WAIT if previous.error_type == _TOO_MANY_REQUESTS else names.RETRY_WAIT
         writer.add(

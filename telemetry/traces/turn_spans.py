@@ -6,47 +6,24 @@ from schemas.trace_ids import part_span_id
 from schemas.wire import call_id
 from telemetry import conventions as names
 from telemetry.job_facts import Attempt, CallFacts, TurnFacts
-from telemetry.traces.attempt_spans import add_attempt, add_wait
+from telemetry.traces.attempt_spans import add_attempts
 from telemetry.traces.span import Attribute
 from telemetry.traces.span_writer import SpanWriter
 
 ORCHESTRATOR = "orchestrator"
 #: What a tool is called that the catalogue does not have. Its name is the model's text, and may be anything.
 UNKNOWN_TOOL = "unknown"
-#: Where the wait of a message stands that was not fetched (again) before the end.
-_NEVER_FETCHED = "#none"
 
 
 def add_turn(writer: SpanWriter, turn: TurnFacts, *, now_us: int) -> None:
     """Adds the spans of a turn; `now_us` ends what has not ended."""
     step = f"{writer.facts.job_id}/{turn.number}"
-    previous: Attempt | None = None
-    for attempt in turn.attempts:
-        process_id = add_attempt(
-            writer,
-            attempt,
-            previous,
-            step=step,
-            queue=ORCHESTRATOR,
-            parent_id=writer.root_id,
-            now_us=now_us,
-        )
+    attempts = add_attempts(writer, turn, step, queue=ORCHESTRATOR, parent_id=writer.root_id, until_us=now_us)
+    for attempt, process_id in attempts:
         if attempt.model is not None:
             _add_chat(writer, attempt, step=step, process_id=process_id)
             if attempt.end == "done":
                 _add_sends(writer, turn, attempt, step=step, process_id=process_id)
-        previous = attempt
-    if turn.waits_since_us is not None:
-        add_wait(
-            writer,
-            previous,
-            _NEVER_FETCHED,
-            step=step,
-            queue=ORCHESTRATOR,
-            parent_id=writer.root_id,
-            since_us=turn.waits_since_us,
-            until_us=now_us,
-        )
     for call in turn.calls:
         _add_call(writer, turn, call, now_us=now_us)
     if turn.calls and turn.answered_us is not None:
@@ -123,39 +100,19 @@ def _add_call(writer: SpanWriter, turn: TurnFacts, call: CallFacts, *, now_us: i
     step = call_id(writer.facts.job_id, turn.number, call.index)
     span_id = part_span_id(step, "call")
     tool = call.tool if call.version is not None else UNKNOWN_TOOL
+    ended_us = call.ended_us if call.ended_us is not None else now_us
     writer.add(
         span_id,
         f"{names.EXECUTE_TOOL} {tool}",
         "internal",
         parent_id=writer.root_id,
         start_us=call.sent_us,
-        until_us=call.ended_us if call.ended_us is not None else now_us,
+        until_us=ended_us,
         attributes=_call_attributes(call, step, tool) | _call_content(writer, turn, call),
         error_type=None if call.outcome in (None, "succeeded") else call.outcome,
     )
-    previous: Attempt | None = None
-    for attempt in call.attempts:
-        add_attempt(
-            writer,
-            attempt,
-            previous,
-            step=step,
-            queue=call.pool or "",
-            parent_id=span_id,
-            now_us=now_us,
-        )
-        previous = attempt
-    if call.pool is not None and call.waits_since_us is not None:
-        add_wait(
-            writer,
-            previous,
-            _NEVER_FETCHED,
-            step=step,
-            queue=call.pool,
-            parent_id=span_id,
-            since_us=call.waits_since_us,
-            until_us=call.ended_us if call.ended_us is not None else now_us,
-        )
+    if call.pool is not None:  # else it was refused before it was sent
+        add_attempts(writer, call, step, queue=call.pool, parent_id=span_id, until_us=ended_us)
 
 
 def _call_content(writer: SpanWriter, turn: TurnFacts, call: CallFacts) -> dict[str, Attribute]:
